@@ -1,0 +1,14 @@
+//! Virtual disks as bounded, read-only block sources.
+//!
+//! [`open`] turns a location (a path, or a URL where the feature is on) into an [`Image`]: the disk
+//! as the guest sees it, whatever format its file has. Images are hostile: every offset is checked,
+//! every table is bounded, and a name found inside an image is opened only where [`OpenOptions`]
+//! allows it. Nothing here ever writes.
+
+#![warn(missing_docs)]
+
+mod error;
+mod source;
+
+pub use error::{Error, Kind, Result};
+pub use source::{BlockSource, Extent, ExtentKind, MemSource, Source, Window};

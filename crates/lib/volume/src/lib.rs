@@ -1,0 +1,21 @@
+//! What is on a disk: partitions, volumes, filesystems, and the file tree a guest sees.
+//!
+//! `scan` names every partition, logical volume and array with what it holds; [`Volume::open`]
+//! opens a filesystem; [`Tree`] joins filesystems at their mount points and resolves paths the way
+//! the guest's kernel would, never leaving the guest. All of it is read only and in this process.
+
+#![warn(missing_docs)]
+
+mod fs;
+mod layout;
+mod mem;
+mod tree;
+
+pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
+pub use kiln_disk::{Error, Kind, Result};
+pub use layout::{
+    Content, DiskLayout, Layout, Notice, NoticeCode, Origin, Partition, PartitionType, TableKind,
+    Volume,
+};
+pub use mem::MemFs;
+pub use tree::{FileReader, Located, Tree};
