@@ -1,1 +1,20 @@
-//! g
+//! What is installed on a disk and whether it will boot and behave as a cloud instance.
+//!
+//! `inspect` turns a scanned disk into an [`Inspection`]: the operating systems, their kernels, the
+//! boot chain. The check items judge an inspection and never read a disk by themselves. Nothing
+//! here opens a socket, runs a program or writes.
+
+mod boot;
+mod check;
+mod initramfs;
+mod inspect;
+mod kernel;
+mod packages;
+
+pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loader};
+pub use check::{Check, Evidence, Finding, Item, Level, Outcome, Status};
+pub use initramfs::{Generator, Initramfs};
+pub use inspect::{Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole};
+pub use kernel::{Kernel, KernelConfig, Modules};
+pub use kiln_volume::{Error, Kind, Result};
+pub use packages::{Package, PackageDb, PackageDbKind};
