@@ -107,7 +107,7 @@ pub struct BootEntry {
 
 impl BootEntry {
     /// The value of the last `name=` word of the command line.
-    pub fn arg(&self, name: &str) -> Option<&str> {
+    pub fn arg<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.args(name).last()
     }
 
