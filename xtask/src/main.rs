@@ -1,1 +1,30 @@
-fn main() {}
+//! kiln's own chores: `cargo xtask demo` and `cargo xtask test` set a fresh machine up and run.
+#![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
+
+mod images;
+mod setup;
+
+use clap::{Parser, Subcommand};
+
+/// kiln's own chores
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the real images under target/fixtures (installs what is missing)
+    Fixtures,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::Fixtures => {
+            setup::ensure(&[setup::FIXTURES])?;
+            images::build_all()
+        }
+    }
+}

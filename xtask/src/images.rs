@@ -1,0 +1,148 @@
+//! The real images: Debian roots (kept under `target/`, because each takes most of a minute) put on
+//! disks of several layouts.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// A disk that can be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Disk {
+    /// Its file name without suffix.
+    pub name: &'static str,
+    release: &'static str,
+    layout: &'static str,
+    /// Where the core image of a BIOS layout goes.
+    core_sector: Option<u64>,
+}
+
+/// All of them: three releases, three filesystems, both firmwares, `/boot` apart, LVM.
+pub const DISKS: &[Disk] = &[
+    disk("bookworm-bios-ext4", "bookworm", "bios-ext4", Some(2048)),
+    disk("bookworm-uefi-ext4", "bookworm", "uefi-ext4", None),
+    disk("bookworm-bios-xfs", "bookworm", "bios-xfs", Some(1)),
+    disk("bookworm-uefi-btrfs", "bookworm", "uefi-btrfs", None),
+    disk("bookworm-bios-lvm", "bookworm", "bios-lvm", Some(2048)),
+    disk("bullseye-bios-ext4", "bullseye", "bios-ext4", Some(2048)),
+    disk("trixie-uefi-ext4", "trixie", "uefi-ext4", None),
+];
+
+const fn disk(
+    name: &'static str,
+    release: &'static str,
+    layout: &'static str,
+    core_sector: Option<u64>,
+) -> Disk {
+    Disk { name, release, layout, core_sector }
+}
+
+/// The workspace.
+pub fn workspace() -> PathBuf {
+    // xtask stands directly below the workspace, and cargo tells where.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Where images are kept between runs.
+pub fn folder() -> PathBuf {
+    workspace().join("target/fixtures")
+}
+
+/// Make whatever is not there yet.
+///
+/// # Errors
+///
+/// What the first failing step says.
+pub fn build_all() -> Result<()> {
+    for disk in DISKS {
+        build(disk)?;
+    }
+    Ok(())
+}
+
+/// The disk called `name`, made if it is not there yet.
+///
+/// # Errors
+///
+/// Where there is no such disk, or what the failing step says.
+pub fn by_name(name: &str) -> Result<PathBuf> {
+    let disk = DISKS.iter().find(|disk| disk.name == name).context("no such fixture")?;
+    build(disk)
+}
+
+fn build(disk: &Disk) -> Result<PathBuf> {
+    let out = folder().join(format!("{}.raw", disk.name));
+    if is_fresh(&out) {
+        return Ok(out);
+    }
+    let root = debian_root(disk.release)?;
+    let start = Instant::now();
+    run(Command::new(workspace().join("fixtures/debian/disk.sh"))
+        .arg(root)
+        .arg(disk.layout)
+        .arg(&out))?;
+    if let Some(core_sector) = disk.core_sector {
+        let beside = |suffix: &str| out.with_extension(format!("raw.{suffix}"));
+        let boot = fs::read(beside("boot.img"))?;
+        let core = fs::read(beside("core.img"))?;
+        let file = File::options().read(true).write(true).open(&out)?;
+        kiln_fixtures::grub::embed(&file, &boot, &core, core_sector)?;
+    }
+    fs::write(stamp(&out), recipe()?)?;
+    eprintln!("made {} in {:.1} s", out.display(), start.elapsed().as_secs_f32());
+    Ok(out)
+}
+
+fn debian_root(release: &str) -> Result<PathBuf> {
+    let root = folder().join("roots").join(release);
+    if is_fresh(&root) {
+        return Ok(root);
+    }
+    let start = Instant::now();
+    eprintln!("making a Debian {release} root tree (most of a minute)");
+    fs::create_dir_all(folder().join("roots"))?;
+    let part = root.with_extension("part");
+    for stale in [&part, &root] {
+        if stale.exists() {
+            fs::remove_dir_all(stale)?;
+        }
+    }
+    run(Command::new(workspace().join("fixtures/debian/root.sh")).arg(release).arg(&part))?;
+    fs::rename(&part, &root)?;
+    fs::write(stamp(&root), recipe()?)?;
+    eprintln!("made {} in {:.1} s", root.display(), start.elapsed().as_secs_f32());
+    Ok(root)
+}
+
+/// Made by the scripts as they are now, not by an older version of them.
+fn is_fresh(made: &Path) -> bool {
+    let recorded = fs::read_to_string(stamp(made)).ok();
+    made.exists() && recorded.is_some() && recorded == recipe().ok()
+}
+
+fn stamp(made: &Path) -> PathBuf {
+    let mut name = made.as_os_str().to_owned();
+    name.push(".recipe");
+    PathBuf::from(name)
+}
+
+fn recipe() -> Result<String> {
+    let script = |name| fs::read_to_string(workspace().join("fixtures/debian").join(name));
+    Ok(script("root.sh")? + &script("disk.sh")?)
+}
+
+/// Run a command and fail with its name if it fails.
+///
+/// # Errors
+///
+/// Where it cannot be started or ends with another status than 0.
+pub fn run(command: &mut Command) -> Result<()> {
+    let name = format!("{command:?}");
+    let status = command.status().with_context(|| format!("cannot start {name}"))?;
+    if !status.success() {
+        bail!("{name} ended with {status}");
+    }
+    Ok(())
+}

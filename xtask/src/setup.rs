@@ -1,0 +1,119 @@
+//! Installing what a chore needs, or saying the exact command that would.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// A group of Debian packages a chore needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    what_for: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// Making real images, and the tools that tests compare kiln with.
+pub const FIXTURES: Group = Group {
+    what_for: "test images",
+    packages: &[
+        "mmdebstrap",
+        "qemu-utils",
+        "e2fsprogs",
+        "xfsprogs",
+        "btrfs-progs",
+        "dosfstools",
+        "mtools",
+        "fdisk",
+        "gdisk",
+        "lvm2",
+        "attr",
+        "acl",
+        "cpio",
+        "kmod",
+        "zstd",
+        "lz4",
+        "lzop",
+        "xz-utils",
+        "bzip2",
+        "rpm",
+        "genisoimage",
+        "squashfs-tools",
+        "cryptsetup-bin",
+        "grub-pc-bin",
+        "grub-efi-amd64-bin",
+        "util-linux",
+    ],
+};
+
+/// What `cargo xtask bench` compares kiln with.
+pub const BENCH: Group = Group {
+    what_for: "benchmarks",
+    packages: &["libguestfs-tools", "qemu-system-x86", "hyperfine"],
+};
+
+/// Install what is missing of `groups`, as root or through sudo.
+///
+/// # Errors
+///
+/// Where neither works: with the command that the user can run.
+pub fn ensure(groups: &[Group]) -> Result<()> {
+    let packages = groups.iter().flat_map(|group| group.packages);
+    let missing: Vec<&str> = packages.copied().filter(|package| !is_installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what_for: Vec<&str> = groups.iter().map(|group| group.what_for).collect();
+    eprintln!("installing for {}: {}", what_for.join(", "), missing.join(" "));
+    let by_hand = format!("sudo apt-get update && sudo apt-get install -y {}", missing.join(" "));
+    apt(&["update", "-qq"]).with_context(|| format!("please run: {by_hand}"))?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&missing);
+    if apt(&install).is_ok() {
+        return Ok(());
+    }
+    // qemu-utils from backports cannot stand beside the emulator of the configured suite: bring
+    // both to the version that apt would choose for the emulator.
+    let pinned = qemu_of_one_version(&missing)?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends", "--allow-downgrades"];
+    install.extend(pinned.iter().map(String::as_str));
+    apt(&install).with_context(|| format!("please run: {by_hand}"))
+}
+
+fn is_installed(package: &str) -> bool {
+    let output =
+        Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]).output();
+    output.is_ok_and(|output| output.stdout == b"installed")
+}
+
+fn qemu_of_one_version(missing: &[&str]) -> Result<Vec<String>> {
+    let policy = Command::new("apt-cache").args(["policy", "qemu-system-x86"]).output()?;
+    let text = String::from_utf8_lossy(&policy.stdout);
+    let version = text.lines().find_map(|line| line.trim().strip_prefix("Candidate: "));
+    let version = version.context("apt knows no qemu-system-x86")?;
+    // Debian rebuilds some binary packages of a source without the others (`+b3`).
+    let source_version = version.split("+b").next().unwrap_or(version);
+    let mut packages: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    packages.push(format!("qemu-utils={source_version}*"));
+    packages.push(format!("qemu-block-extra={source_version}*"));
+    Ok(packages)
+}
+
+/// Run apt-get as root or through sudo without asking for a password.
+fn apt(args: &[&str]) -> Result<()> {
+    let root = is_root();
+    let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+    if !root {
+        command.args(["-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    }
+    command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    let status = command.stdout(Stdio::null()).status().context("neither root nor sudo")?;
+    if !status.success() {
+        bail!("apt-get {} failed with {status}", args.first().unwrap_or(&""));
+    }
+    Ok(())
+}
+
+/// Whether this process is root, which mounting and making root trees need.
+pub fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout.starts_with(b"0\n"))
+}
