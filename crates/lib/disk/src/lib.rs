@@ -7,8 +7,22 @@
 
 #![warn(missing_docs)]
 
+mod cache;
+mod counting;
 mod error;
+mod fields;
+mod file;
+mod formats;
+mod image;
+mod map;
+mod mapped;
+mod siblings;
 mod source;
+mod unpack;
 
 pub use error::{Error, Kind, Result};
+pub use file::FileSource;
+pub use image::{Format, Image, Link, OpenOptions, open, open_source};
+pub use map::map;
+pub use siblings::{LocalSiblings, NoSiblings, Sibling, Siblings};
 pub use source::{BlockSource, Extent, ExtentKind, MemSource, Source, Window};

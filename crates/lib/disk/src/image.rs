@@ -1,0 +1,161 @@
+//! Opening an image: from a location to the disk as the guest sees it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::counting::Counter;
+use crate::file::FileSource;
+use crate::formats::{self, Opening};
+use crate::siblings::{LocalSiblings, Siblings};
+use crate::{Error, Result, Source};
+
+/// The format of a file that holds a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// The bytes of the disk and nothing else.
+    Raw,
+    /// QEMU copy-on-write, version 2 or 3.
+    Qcow2,
+    /// Virtual PC / Hyper-V (1st generation) and Azure; QEMU calls it vpc.
+    Vhd,
+    /// Hyper-V, 2nd generation.
+    Vhdx,
+    /// VMware.
+    Vmdk,
+}
+
+impl Format {
+    /// The name that users type and read.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vhd => "vhd",
+            Self::Vhdx => "vhdx",
+            Self::Vmdk => "vmdk",
+        }
+    }
+
+    /// The format that a file name promises. `.img` and the like promise nothing: cloud images in
+    /// qcow2 are published under them.
+    fn of_suffix(location: &str) -> Option<Self> {
+        let suffix = Path::new(location).extension()?.to_str()?.to_ascii_lowercase();
+        match suffix.as_str() {
+            "raw" => Some(Self::Raw),
+            "qcow2" => Some(Self::Qcow2),
+            "vhd" | "vpc" => Some(Self::Vhd),
+            "vhdx" => Some(Self::Vhdx),
+            "vmdk" => Some(Self::Vmdk),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the caller allows and knows.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Take the file to be in this format and do not look what it is.
+    pub format: Option<Format>,
+    /// Folders besides the image's own in which files that an image names may be opened.
+    pub allow_backing: Vec<PathBuf>,
+}
+
+/// A file below an image: a backing file or an extent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its path or URL.
+    pub location: String,
+    /// Its format.
+    pub format: Format,
+}
+
+/// An open image.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// The path or URL that was opened.
+    pub location: String,
+    /// The format of the file.
+    pub format: Format,
+    /// The kind within the format, for example `dynamic` or `streamOptimized`; may be empty.
+    pub variant: String,
+    /// The disk as the guest sees it.
+    pub source: Source,
+    /// What a person should know about the file although it can be read, one sentence each.
+    pub notes: Vec<String>,
+    /// The files the image is made of besides its own, nearest first.
+    pub chain: Vec<Link>,
+    /// The logical sector size of the disk in bytes, where the format records one.
+    pub sector_size_bytes: Option<u32>,
+    counter: Counter,
+}
+
+impl Image {
+    /// Bytes read so far from the files of the image, its backing files and extents included.
+    pub fn bytes_read(&self) -> u64 {
+        self.counter.bytes_read()
+    }
+}
+
+/// Open the image at `location`, a path.
+///
+/// # Errors
+///
+/// Any [`crate::Kind`] but `OtherFormat`: what is in no known format is a raw disk.
+pub fn open(location: &str, options: &OpenOptions) -> Result<Image> {
+    if let Some((scheme, _)) = location.split_once("://") {
+        let told = format!("'{scheme}://' locations are not supported");
+        return Err(Error::unsupported(told).in_location(location));
+    }
+    let path = Path::new(location);
+    let source = FileSource::open(path)?;
+    let siblings = LocalSiblings::beside(path, &options.allow_backing)?;
+    open_source(Arc::new(source), location, Arc::new(siblings), options)
+}
+
+/// Detect what `source` holds and decode it. `siblings` opens the files that the image names.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_source(
+    source: Source,
+    location: &str,
+    siblings: Arc<dyn Siblings>,
+    options: &OpenOptions,
+) -> Result<Image> {
+    let counter = Counter::default();
+    let identity = siblings.identity();
+    let opening = Opening {
+        file: counter.watch(source),
+        location: location.to_owned(),
+        siblings,
+        counter: counter.clone(),
+        above: identity.into_iter().collect(),
+    };
+    let mut decoded =
+        formats::decode(&opening, options.format).map_err(|error| error.in_location(location))?;
+    if let Some(promised) = Format::of_suffix(location)
+        && promised != decoded.format
+    {
+        let note = format!("the name promises {promised}, the content is {}", decoded.format);
+        decoded.notes.insert(0, note);
+    }
+    Ok(Image {
+        location: location.to_owned(),
+        format: decoded.format,
+        variant: decoded.variant,
+        source: decoded.source,
+        notes: decoded.notes,
+        chain: decoded.chain,
+        sector_size_bytes: decoded.sector_size_bytes,
+        counter,
+    })
+}
