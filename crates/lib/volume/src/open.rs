@@ -10,13 +10,13 @@ use crate::layout::Content;
 /// Open the filesystem that `content` names. `None`: kiln has no reader for it.
 pub(crate) fn open_filesystem(
     content: Content,
-    _source: &Source,
+    source: &Source,
 ) -> Option<Result<Arc<dyn Filesystem>>> {
     match content {
         Content::Ext2 | Content::Ext3 | Content::Ext4 => None,
         Content::Xfs => None,
         Content::Btrfs => None,
-        Content::Fat => None,
+        Content::Fat => Some(crate::fat::open(Arc::clone(source))),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! The magic numbers.
 
+use kiln_disk::Kind;
+
 use super::{DESCRIPTORS, FAR, HEAD, Sample, Signature, ZFS_LABEL};
 use crate::fat::bpb::Bpb;
 use crate::field::Fields;
@@ -11,11 +13,18 @@ use crate::lvm;
 pub(super) fn find(sample: &Sample<'_>) -> Option<Signature> {
     let head = sample.part(HEAD);
     let head = Fields(&head);
-    if let Some(pv) = lvm::label(sample.source) {
-        return Some(Signature {
-            uuid: Some(pv.id_hyphenated()),
-            ..Signature::bare(Content::LvmPhysicalVolume)
-        });
+    match lvm::read_label(sample.source) {
+        Ok(Some(pv)) => {
+            return Some(Signature {
+                uuid: Some(pv.id_hyphenated()),
+                ..Signature::bare(Content::LvmPhysicalVolume)
+            });
+        }
+        // The volume group's assembly says what is wrong with it.
+        Err(error) if error.kind() == Kind::Corrupt => {
+            return Some(Signature::bare(Content::LvmPhysicalVolume));
+        }
+        Ok(None) | Err(_) => {}
     }
     if let Some(found) = encrypted(head)
         .or_else(|| xfs(head))
