@@ -31,6 +31,9 @@ pub struct DiskLayout {
     pub disk_id: Option<String>,
     /// Partitions by start.
     pub partitions: Vec<Partition>,
+    /// Of a hybrid GPT: the MBR's entries beside the protective one. They count for a BIOS that
+    /// looks for an active partition, and for nothing else.
+    pub hybrid_entries: Vec<Partition>,
     /// What is odd about the table.
     pub notices: Vec<Notice>,
 }
@@ -256,6 +259,13 @@ pub struct Notice {
     pub code: NoticeCode,
     /// What was seen, with numbers.
     pub message: String,
+}
+
+impl Notice {
+    /// A notice.
+    pub fn new(code: NoticeCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
 }
 
 /// What is odd about a disk.

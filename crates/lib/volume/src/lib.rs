@@ -1,14 +1,22 @@
 //! What is on a disk: partitions, volumes, filesystems, and the file tree a guest sees.
 //!
-//! `scan` names every partition, logical volume and array with what it holds; [`Volume::open`]
+//! [`scan`] names every partition, logical volume and array with what it holds; [`Volume::open`]
 //! opens a filesystem; [`Tree`] joins filesystems at their mount points and resolves paths the way
 //! the guest's kernel would, never leaving the guest. All of it is read only and in this process.
 
 #![warn(missing_docs)]
 
+mod fat;
+mod field;
 mod fs;
 mod layout;
+mod lvm;
+mod md;
 mod mem;
+mod open;
+mod scan;
+mod signature;
+mod table;
 mod tree;
 
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
@@ -18,4 +26,5 @@ pub use layout::{
     Volume,
 };
 pub use mem::MemFs;
+pub use scan::scan;
 pub use tree::{FileReader, Located, Tree};
