@@ -6,11 +6,13 @@
 
 #![warn(missing_docs)]
 
+mod ext;
 mod fs;
 mod layout;
 mod mem;
 mod tree;
 
+pub use ext::open as open_ext;
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{
