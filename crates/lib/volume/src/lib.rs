@@ -8,6 +8,7 @@
 
 mod fat;
 mod field;
+mod ext;
 mod fs;
 mod layout;
 mod lvm;
@@ -19,6 +20,7 @@ mod signature;
 mod table;
 mod tree;
 
+pub use ext::open as open_ext;
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{

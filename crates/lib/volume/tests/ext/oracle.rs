@@ -1,0 +1,123 @@
+//! Every file of many filesystems, as kiln and as the kernel read it.
+
+use kiln_fixtures::mounted::run;
+use kiln_fixtures::walk::{self, Summary};
+use kiln_volume::FsKind;
+
+use crate::images::{Image, fill, fragmented, many_names, xattrs};
+
+const MIB: u64 = 1 << 20;
+
+/// Make a filesystem, fill it, and compare it with the kernel's view, and the features and counts
+/// with those of dumpe2fs.
+fn compare(mkfs: &[&str], size_bytes: u64, largest_xattr: usize) -> (Image, Summary) {
+    let image = Image::make(mkfs, size_bytes);
+    {
+        let mounted = image.mount("");
+        fill(mounted.path()).unwrap();
+        xattrs(mounted.path(), largest_xattr).unwrap();
+        fragmented(mounted.path(), 120).unwrap();
+    }
+    let summary = compare_filled(&image);
+    assert!(summary.n_entries > 150 && summary.n_xattrs > 25, "{summary:?}");
+    (image, summary)
+}
+
+fn compare_filled(image: &Image) -> Summary {
+    let fs = image.open();
+    let dump = run("dumpe2fs", &["-h", &image.path().to_string_lossy()]).unwrap();
+    let field = |name: &str| {
+        let line = dump.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].trim().to_owned()
+    };
+    let info = fs.info();
+    assert_eq!(info.features.join(" "), field("Filesystem features:"));
+    assert_eq!(info.uuid.as_deref(), Some(&*field("Filesystem UUID:")));
+    assert_eq!(info.label.as_deref(), Some(&*field("Filesystem volume name:")));
+    let block_size: u64 = field("Block size:").parse().unwrap();
+    let number = |name| field(name).parse::<u64>().unwrap();
+    assert_eq!(info.size_bytes, number("Block count:") * block_size);
+    assert_eq!(info.free_bytes, Some(number("Free blocks:") * block_size));
+    assert_eq!(info.free_inodes, Some(number("Free inodes:")));
+    assert_eq!(info.notes, [""; 0]);
+    let mounted = image.mount("ro");
+    walk::compare(&*fs, mounted.path()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[test]
+fn ext2_of_every_block_size() {
+    for block_size in ["1024", "2048", "4096"] {
+        let (image, _) = compare(&["mkfs.ext2", "-b", block_size], 64 * MIB, 900);
+        assert_eq!(image.open().info().kind, FsKind::Ext2);
+    }
+}
+
+#[test]
+fn ext3() {
+    let (image, _) = compare(&["mkfs.ext3", "-I", "128"], 64 * MIB, 900);
+    assert_eq!(image.open().info().kind, FsKind::Ext3);
+}
+
+#[test]
+fn ext4_as_installed() {
+    let (image, _) = compare(&["mkfs.ext4"], 128 * MIB, 3000);
+    assert_eq!(image.open().info().kind, FsKind::Ext4);
+}
+
+#[test]
+fn ext4_of_every_block_size() {
+    for block_size in ["1024", "2048", "4096"] {
+        compare(&["mkfs.ext4", "-b", block_size], 64 * MIB, 900);
+    }
+}
+
+#[test]
+fn ext4_with_features_on_and_off() {
+    for features in [
+        "^64bit",
+        "^metadata_csum",
+        "^metadata_csum,^64bit,uninit_bg",
+        "^extent,^64bit,^flex_bg",
+        "^dir_index,^filetype",
+        "inline_data",
+        "inline_data,^metadata_csum",
+        "^has_journal,^flex_bg",
+        "meta_bg,^resize_inode",
+        "metadata_csum_seed,large_dir,orphan_file",
+        "bigalloc",
+        "sparse_super2,mmp",
+        "quota,project",
+        "casefold,verity,encrypt,stable_inodes",
+    ] {
+        eprintln!("{features}");
+        compare(&["mkfs.ext4", "-O", features], 64 * MIB, 900);
+    }
+    for inode_size in ["128", "256", "1024"] {
+        compare(&["mkfs.ext4", "-I", inode_size], 64 * MIB, 900);
+    }
+}
+
+#[test]
+fn attribute_values_in_inodes() {
+    compare(&["mkfs.ext4", "-O", "ea_inode"], 64 * MIB, 60_000);
+}
+
+/// Small groups, so that descriptors fill several blocks, with and without `meta_bg`.
+#[test]
+fn many_groups() {
+    for features in ["none", "meta_bg,^resize_inode", "^metadata_csum,uninit_bg"] {
+        let features = if features == "none" { "has_journal" } else { features };
+        let mkfs = ["mkfs.ext4", "-b", "1024", "-g", "256", "-O", features];
+        compare(&mkfs, 64 * MIB, 900);
+    }
+}
+
+#[test]
+fn a_directory_of_5000_names() {
+    for features in ["dir_index", "^dir_index", "dir_index,^metadata_csum"] {
+        let image = Image::make(&["mkfs.ext4", "-b", "1024", "-O", features], 128 * MIB);
+        many_names(&image.mount("").join("many"), 5000, 100).unwrap();
+        let summary = compare_filled(&image);
+        assert_eq!(summary.n_files, 5000);
+    }
+}
