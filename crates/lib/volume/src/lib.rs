@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod btrfs;
 mod fs;
 mod layout;
 mod mem;
@@ -19,3 +20,10 @@ pub use layout::{
 };
 pub use mem::MemFs;
 pub use tree::{FileReader, Located, Tree};
+
+/// One reader at a time, without detection: the door of the fuzzers and of the tests that compare
+/// with the kernel. Not part of the library's interface.
+#[doc(hidden)]
+pub mod door {
+    pub use crate::btrfs::open as btrfs;
+}
