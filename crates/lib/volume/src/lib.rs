@@ -9,6 +9,7 @@
 mod fat;
 mod field;
 mod ext;
+mod btrfs;
 mod fs;
 mod layout;
 mod lvm;
@@ -30,3 +31,10 @@ pub use layout::{
 pub use mem::MemFs;
 pub use scan::scan;
 pub use tree::{FileReader, Located, Tree};
+
+/// One reader at a time, without detection: the door of the fuzzers and of the tests that compare
+/// with the kernel. Not part of the library's interface.
+#[doc(hidden)]
+pub mod door {
+    pub use crate::btrfs::open as btrfs;
+}
