@@ -13,9 +13,9 @@ pub(crate) fn open_filesystem(
     source: &Source,
 ) -> Option<Result<Arc<dyn Filesystem>>> {
     match content {
-        Content::Ext2 | Content::Ext3 | Content::Ext4 => None,
+        Content::Ext2 | Content::Ext3 | Content::Ext4 => Some(crate::ext::open(Arc::clone(source))),
         Content::Xfs => None,
-        Content::Btrfs => None,
+        Content::Btrfs => Some(crate::btrfs::open(Arc::clone(source))),
         Content::Fat => Some(crate::fat::open(Arc::clone(source))),
         _ => None,
     }
