@@ -1,0 +1,95 @@
+//! Every format against the tool that everybody uses: `qemu-img` writes it, kiln reads it, and both
+//! must see the same bytes and the same holes.
+
+mod disks;
+
+use disks::{Disks, SIZE_BYTES};
+use kiln_disk::{ExtentKind, Format, OpenOptions, map, open};
+
+/// Convert the patterned disk, read it back and compare; `expected` is `Image::format`.
+#[track_caller]
+fn same_bytes(disks: &Disks, name: &str, expected: Format, arguments: &[&str]) {
+    let path = disks.convert(name, arguments);
+    let image = open(path.to_str().unwrap(), &OpenOptions::default()).unwrap();
+    assert_eq!(image.format, expected, "{name}");
+    disks.compare(name, &*image.source);
+    disks.compare_map(name, &path, &*image.source);
+    assert!(image.bytes_read() > 0, "{name}");
+}
+
+#[test]
+fn raw() {
+    let disks = Disks::new();
+    let image = open(disks.raw().to_str().unwrap(), &OpenOptions::default()).unwrap();
+    assert_eq!((image.format, image.notes.len()), (Format::Raw, 0));
+    disks.compare("raw", &*image.source);
+    disks.compare_map("raw", disks.raw(), &*image.source);
+}
+
+#[test]
+fn qcow2_in_every_form() {
+    let disks = Disks::new();
+    for (name, options) in [
+        ("v2", "compat=0.10"),
+        ("v3", "compat=1.1"),
+        ("lazy", "compat=1.1,lazy_refcounts=on"),
+        ("extended", "extended_l2=on"),
+        ("extended16k", "extended_l2=on,cluster_size=16k"),
+        ("c512", "cluster_size=512"),
+        ("c4k", "cluster_size=4k"),
+        ("c2M", "cluster_size=2M"),
+        ("falloc", "preallocation=falloc"),
+        ("metadata", "preallocation=metadata"),
+    ] {
+        same_bytes(
+            &disks,
+            &format!("{name}.qcow2"),
+            Format::Qcow2,
+            &["-O", "qcow2", "-o", options],
+        );
+    }
+    for (name, options) in [
+        ("v2c", "compat=0.10"),
+        ("zlib", "compression_type=zlib"),
+        ("zstd", "compression_type=zstd"),
+        ("zlib512", "compression_type=zlib,cluster_size=512"),
+        ("zstd2M", "compression_type=zstd,cluster_size=2M"),
+        ("zlib2M", "compression_type=zlib,cluster_size=2M"),
+    ] {
+        let arguments = ["-c", "-O", "qcow2", "-o", options];
+        same_bytes(&disks, &format!("{name}.qcow2"), Format::Qcow2, &arguments);
+    }
+}
+
+/// base.qcow2 is shorter than the disk, mid holds a part, top another part and zeroes.
+#[test]
+fn a_chain_of_three_with_a_shorter_base() {
+    let disks = Disks::new();
+    let at = |name: &str| disks.path(name);
+    disks.qemu_img(&["convert", "-O", "qcow2", disks.raw().to_str().unwrap(), &at("base.qcow2")]);
+    disks.qemu_img(&["resize", "--shrink", "-q", &at("base.qcow2"), "20M"]);
+    let size = SIZE_BYTES.to_string();
+    let create = ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"];
+    let chained = |options: &str, below: &str, name: &str| {
+        let rest = [below, "-o", options, &at(name), &size];
+        disks.qemu_img(&[&create[..], &rest[..]].concat());
+    };
+    chained("cluster_size=64k", "base.qcow2", "mid.qcow2");
+    disks.qemu_io(&at("mid.qcow2"), &["write -P 17 1M 300k", "write -P 18 19M 3M"]);
+    chained("extended_l2=on", "mid.qcow2", "top.qcow2");
+    disks.qemu_io(
+        &at("top.qcow2"),
+        &["write -P 33 1100k 5k", "write -z 8M 1M", "write -P 34 39M 64k", "discard 3M 1M"],
+    );
+    let image = open(&at("top.qcow2"), &OpenOptions::default()).unwrap();
+    let chain: Vec<_> = image.chain.iter().map(|link| link.format).collect();
+    assert_eq!(chain, [Format::Qcow2, Format::Qcow2]);
+    let expected = disks.flattened("top.qcow2");
+    disks::compare_bytes("chain", &expected, &*image.source);
+    let data: u64 = map(&*image.source)
+        .map(|item| item.unwrap().1)
+        .filter(|extent| extent.kind == ExtentKind::Data)
+        .map(|extent| extent.length_bytes)
+        .sum();
+    assert!(data < SIZE_BYTES / 2, "the map of the chain has {data} bytes of data");
+}
