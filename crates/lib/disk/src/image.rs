@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::counting::Counter;
 use crate::file::FileSource;
 use crate::formats::{self, Opening};
-use crate::siblings::{LocalSiblings, Siblings};
+use crate::siblings::{LocalSiblings, NoSiblings, Siblings};
 use crate::{Error, Result, Source};
 
 /// The format of a file that holds a disk.
@@ -104,20 +104,36 @@ impl Image {
     }
 }
 
-/// Open the image at `location`, a path.
+/// Open the image at `location`: a path, or a URL of a scheme whose feature is on (`http` for
+/// `http://` and `https://`, `object` for `s3://` and `oss://`). An image behind a URL may not name
+/// other files.
 ///
 /// # Errors
 ///
 /// Any [`crate::Kind`] but `OtherFormat`: what is in no known format is a raw disk.
 pub fn open(location: &str, options: &OpenOptions) -> Result<Image> {
-    if let Some((scheme, _)) = location.split_once("://") {
-        let told = format!("'{scheme}://' locations are not supported");
-        return Err(Error::unsupported(told).in_location(location));
+    if let Some((scheme, rest)) = location.split_once("://") {
+        let source = open_remote(scheme, rest, location).map_err(|e| e.in_location(location))?;
+        return open_source(source, location, Arc::new(NoSiblings), options);
     }
     let path = Path::new(location);
     let source = FileSource::open(path)?;
     let siblings = LocalSiblings::beside(path, &options.allow_backing)?;
     open_source(Arc::new(source), location, Arc::new(siblings), options)
+}
+
+fn open_remote(scheme: &str, rest: &str, url: &str) -> Result<Source> {
+    match scheme.to_ascii_lowercase().as_str() {
+        #[cfg(feature = "http")]
+        "http" | "https" => Ok(Arc::new(crate::remote::http::open(url)?)),
+        #[cfg(feature = "object")]
+        scheme @ ("s3" | "oss") => Ok(Arc::new(crate::remote::object::open(scheme, rest)?)),
+        _ => {
+            let _ = (rest, url); // unused where both features are off
+            Err(Error::unsupported(format!("'{scheme}://' locations are not supported"))
+                .hint("name a path, or an http://, https://, s3:// or oss:// URL"))
+        }
+    }
 }
 
 /// Detect what `source` holds and decode it. `siblings` opens the files that the image names.

@@ -16,6 +16,8 @@ mod formats;
 mod image;
 mod map;
 mod mapped;
+#[cfg(any(feature = "http", feature = "object"))]
+mod remote;
 mod siblings;
 mod source;
 mod unpack;
