@@ -70,9 +70,16 @@ pub(crate) trait Mapping: std::fmt::Debug + Send + Sync {
     /// The disk as the guest sees it, in bytes.
     fn size_bytes(&self) -> u64;
 
-    /// The smallest run that the format allocates, in bytes: what one compressed run unpacks to,
-    /// and what the end of the file may cut short.
-    fn unit_bytes(&self) -> u64;
+    /// What one compressed run unpacks to, in bytes. Only asked where there are any.
+    fn unit_bytes(&self) -> u64 {
+        64 << 10
+    }
+
+    /// The end of the file may lie inside the last piece of this many bytes; what is missing of
+    /// it is zero. 1 where writers always fill up what they allocate.
+    fn ragged_end_bytes(&self) -> u64 {
+        1
+    }
 
     /// The run that begins at `offset`, which is inside the disk. Neighbours that continue it are
     /// joined for as long as that is cheap and the run is shorter than `wanted` bytes.
@@ -103,15 +110,15 @@ impl<M: Mapping> Mapped<M> {
         Ok(Run { length_bytes: run.length_bytes.clamp(1, rest.max(1)), ..run })
     }
 
-    /// Fill `buf` from `stored_at` on. The last unit of a file may be cut short, because writers
-    /// do not fill it up; what is missing of it is zero. Past that, the file is truncated.
+    /// Fill `buf` from `stored_at` on, with zeroes past a ragged end of the file. Data further past
+    /// the end means that the file is truncated.
     fn read_stored(&self, stored_at: u64, buf: &mut [u8]) -> Result<()> {
         let size = self.file.size_bytes();
         let end = stored_at.saturating_add(length_u64(buf.len()));
         if end <= size {
             return self.file.read_at(stored_at, buf);
         }
-        if end > round_up(size, self.mapping.unit_bytes()) || stored_at >= size {
+        if end > round_up(size, self.mapping.ragged_end_bytes()) || stored_at >= size {
             return Err(self.truncated(stored_at, end));
         }
         let there = length_usize(size.saturating_sub(stored_at)).min(buf.len());

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::{Decoded, Opening, check_virtual_size, refuse};
 use crate::cache::Pages;
-use crate::fields::{length_u64, length_usize, round_up};
+use crate::fields::{length_u64, length_usize, place, round_up};
 use crate::image::Format;
 use crate::mapped::{Mapped, Mapping, Run, Target};
 use crate::unpack::Codec;
@@ -127,14 +127,9 @@ impl Mapping for Blocks {
         self.size_bytes
     }
 
-    fn unit_bytes(&self) -> u64 {
-        512
-    }
-
     fn run_at(&self, offset: u64, wanted: u64) -> Result<Run> {
         let mut cursor = self.pages.cursor();
-        let in_block = offset % self.block_bytes;
-        let mut index = offset / self.block_bytes;
+        let (mut index, in_block) = place(offset, self.block_bytes);
         let mut length_bytes = self.block_bytes.saturating_sub(in_block);
         let mut sector = |index: u64| {
             let at = self.table_at.saturating_add(index.saturating_mul(4));

@@ -282,7 +282,7 @@ pub(super) mod tests {
         let old = (0, entry(3, 0, 4096, Some(1)));
         let first = (65_536, entry(9, 65_536, 8192, Some(2)));
         let second = (65_536 + 8192, entry(10, 65_536, 12_288, None));
-        assert_eq!(offsets(&log(&[old.clone()])), [4096]);
+        assert_eq!(offsets(&log(std::slice::from_ref(&old))), [4096]);
         assert_eq!(offsets(&log(&[old.clone(), first.clone(), second])), [8192, 12_288]);
         // The head moved its tail on: the entry before it is already in its place.
         let moved = (65_536 + 8192, entry(10, 65_536 + 8192, 12_288, None));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::{Decoded, Opening, check_virtual_size, refuse};
 use crate::cache::{Cursor, Pages};
-use crate::fields::{length_u64, length_usize};
+use crate::fields::{length_u64, length_usize, place};
 use crate::image::Format;
 use crate::mapped::{Mapped, Mapping, Run, Target};
 use crate::unpack::Codec;
@@ -187,14 +187,10 @@ impl Mapping for Blocks {
         self.metadata.size_bytes
     }
 
-    fn unit_bytes(&self) -> u64 {
-        MIB
-    }
-
     fn run_at(&self, offset: u64, wanted: u64) -> Result<Run> {
         let mut cursor = self.pages.cursor();
-        let block_bytes = u64::from(self.metadata.block_bytes).max(1);
-        let (mut index, in_block) = (offset / block_bytes, offset % block_bytes);
+        let block_bytes = u64::from(self.metadata.block_bytes);
+        let (mut index, in_block) = place(offset, block_bytes);
         let mut length_bytes = block_bytes.saturating_sub(in_block);
         if let Some(start) = self.block(&mut cursor, index)? {
             return Ok(Run {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::refuse;
 use super::header::{HEADER_BYTES, Header};
 use crate::cache::{Cursor, Pages};
-use crate::fields::length_u64;
+use crate::fields::{length_u64, place};
 use crate::mapped::{Framing, Mapped, Mapping, Packed, Run, Target};
 use crate::unpack::Codec;
 use crate::{Error, Result, Source};
@@ -83,7 +83,7 @@ impl Grains {
 
     /// Where the table for `offset` is in the file; none where the directory entry is empty.
     fn table(&self, cursor: &mut Cursor<'_>, offset: u64) -> Result<Option<u64>> {
-        let index = offset / self.header.table_covers_bytes();
+        let (index, _) = place(offset, self.header.table_covers_bytes());
         let at = self.directory_at.saturating_add(index.saturating_mul(4));
         let sector = u64::from(u32::from_le_bytes(cursor.read(at)?));
         Ok((sector != 0).then_some(sector.saturating_mul(512)))
@@ -92,13 +92,13 @@ impl Grains {
     /// The part of one grain, or of what a missing table covers, from `offset` on.
     fn piece(&self, cursor: &mut Cursor<'_>, table: Option<u64>, offset: u64) -> Result<Run> {
         let covers = self.header.table_covers_bytes();
+        let (_, in_table) = place(offset, covers);
         let Some(table) = table else {
-            let length_bytes = covers.saturating_sub(offset % covers);
+            let length_bytes = covers.saturating_sub(in_table);
             return Ok(Run { length_bytes, target: Target::Zero });
         };
-        let grain_bytes = self.header.grain_bytes.max(1);
-        let in_grain = offset % grain_bytes;
-        let index = (offset % covers) / grain_bytes;
+        let grain_bytes = self.header.grain_bytes;
+        let (index, in_grain) = place(in_table, grain_bytes);
         let at = table.saturating_add(index.saturating_mul(4));
         let sector = u32::from_le_bytes(cursor.read(at)?);
         let stored_at = u64::from(sector).saturating_mul(512);
