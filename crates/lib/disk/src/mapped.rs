@@ -91,15 +91,23 @@ pub(crate) trait Mapping: std::fmt::Debug + Send + Sync {
 pub(crate) struct Mapped<M> {
     mapping: M,
     file: Source,
+    /// The path or URL of the file, for errors.
+    location: String,
     below: Option<Source>,
     unpacker: Unpacker,
     unpacked: Cache,
 }
 
 impl<M: Mapping> Mapped<M> {
-    pub(crate) fn new(mapping: M, file: Source, below: Option<Source>, codec: Codec) -> Self {
+    pub(crate) fn new(mapping: M, file: Source, location: &str, codec: Codec) -> Self {
         let unpacked = Cache::of_blocks(mapping.unit_bytes());
-        Self { mapping, file, below, unpacker: Unpacker::new(codec), unpacked }
+        let (location, unpacker) = (location.to_owned(), Unpacker::new(codec));
+        Self { mapping, file, location, below: None, unpacker, unpacked }
+    }
+
+    /// Read what the file does not have from `below`.
+    pub(crate) fn over(self, below: Option<Source>) -> Self {
+        Self { below, ..self }
     }
 
     /// The run at `offset`, cut at the end of the disk.
@@ -244,15 +252,8 @@ impl<M: Mapping> Mapped<M> {
         }
         self.file.extent_at(stored_at)
     }
-}
 
-impl<M: Mapping> BlockSource for Mapped<M> {
-    fn size_bytes(&self) -> u64 {
-        self.mapping.size_bytes()
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        check_range(self.size_bytes(), offset, buf.len())?;
+    fn read_runs(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         let (mut offset, mut rest) = (offset, buf);
         while !rest.is_empty() {
             let run = self.run(offset, length_u64(rest.len()))?;
@@ -270,8 +271,7 @@ impl<M: Mapping> BlockSource for Mapped<M> {
         Ok(())
     }
 
-    fn extent_at(&self, offset: u64) -> Result<Extent> {
-        check_range(self.size_bytes(), offset, 1)?;
+    fn extent(&self, offset: u64) -> Result<Extent> {
         let run = self.run(offset, u64::MAX)?;
         let whole = |kind| Extent { length_bytes: u64::MAX, kind };
         let extent = match run.target {
@@ -281,5 +281,21 @@ impl<M: Mapping> BlockSource for Mapped<M> {
             Target::Stored(at) => self.stored_extent(at)?,
         };
         Ok(Extent { length_bytes: extent.length_bytes.min(run.length_bytes), ..extent })
+    }
+}
+
+impl<M: Mapping> BlockSource for Mapped<M> {
+    fn size_bytes(&self) -> u64 {
+        self.mapping.size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        check_range(self.size_bytes(), offset, buf.len())?;
+        self.read_runs(offset, buf).map_err(|error| error.in_location(self.location.as_str()))
+    }
+
+    fn extent_at(&self, offset: u64) -> Result<Extent> {
+        check_range(self.size_bytes(), offset, 1)?;
+        self.extent(offset).map_err(|error| error.in_location(self.location.as_str()))
     }
 }

@@ -132,15 +132,15 @@ fn qcow2_tables_that_point_where_they_may_not() {
     put(&mut image, 0x1_0000, 0x1_0000); // the L1 table as its own L2 table
     assert!(open_bytes(&image).unwrap().source.read_at(0, &mut [0; 512]).is_ok());
     put(&mut image, 0x1_0000, 0x2_0200);
-    let told = "L1 entry 0: the L2 table at 131584 is not aligned (at byte 65536)";
+    let told = "hostile: L1 entry 0: the L2 table at 131584 is not aligned (at byte 65536)";
     assert_eq!(read_first(&image), told);
     put(&mut image, 0x1_0000, 1 << 40);
-    let told = "a table entry lies past the end of the file (at byte 1099511627776)";
+    let told = "hostile: a table entry lies past the end of the file (at byte 1099511627776)";
     assert_eq!(read_first(&image), told);
 
     let mut image = crafted(1 << 20, 1, 4);
     put(&mut image, 0x2_0000, 0x40_0000);
-    let told = "data up to byte 4194816 is past the end of the file, which has 262144 bytes \
+    let told = "hostile: data up to byte 4194816 is past the end of the file, which has 262144 bytes \
         (at byte 4194304)";
     assert_eq!(read_first(&image), told);
 

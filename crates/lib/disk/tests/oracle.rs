@@ -142,3 +142,39 @@ fn vmdk_in_every_subformat() {
     let option = "subformat=monolithicSparse,zeroed_grain=on";
     same_bytes(&disks, "zeroed.vmdk", Format::Vmdk, &["-O", "vmdk", "-o", option]);
 }
+
+/// 9 GiB: beyond a chunk of a VHDX block table, an extent of 2 GiB and 32-bit offsets.
+#[test]
+fn seams_that_only_large_disks_have() {
+    const GIB: u64 = 1 << 30;
+    let disks = Disks::small();
+    for (name, format, options) in [
+        ("large.vhdx", "vhdx", "block_size=1M"),
+        ("large.vhd", "vpc", "force_size=on"),
+        ("sparse.vmdk", "vmdk", "subformat=monolithicSparse"),
+        ("split.vmdk", "vmdk", "subformat=twoGbMaxExtentSparse"),
+        ("flat.vmdk", "vmdk", "subformat=twoGbMaxExtentFlat"),
+        ("large.qcow2", "qcow2", "cluster_size=64k"),
+        ("small.qcow2", "qcow2", "cluster_size=512"),
+    ] {
+        let path = disks.path(name);
+        disks.qemu_img(&["create", "-q", "-f", format, "-o", options, &path, "9G"]);
+        disks.qemu_io(&path, &["write -P 1 4193800k 1000k", "write -P 2 8191M 2M"]);
+        let image = open(&path, &OpenOptions::default()).unwrap();
+        assert_eq!(image.source.size_bytes(), 9 * GIB, "{name}");
+        let written = [(4_193_800 << 10, 1000 << 10, 1_u8), (8 * GIB - (1 << 20), 2 << 20, 2)];
+        for (at, length, value) in written {
+            let mut bytes = vec![9; 512 + length + 512];
+            image.source.read_at(at - 512, &mut bytes).unwrap();
+            let inside = bytes[512..512 + length].iter().all(|byte| *byte == value);
+            let around = bytes[..512].iter().chain(&bytes[512 + length..]).all(|byte| *byte == 0);
+            assert!(inside && around, "{name} at {at}");
+        }
+        let data: u64 = map(&*image.source)
+            .map(|item| item.unwrap().1)
+            .filter(|extent| extent.kind == ExtentKind::Data)
+            .map(|extent| extent.length_bytes)
+            .sum();
+        assert!((3000 << 10..16 << 20).contains(&data), "{name}: {data} bytes of data");
+    }
+}

@@ -112,3 +112,22 @@ fn one_damaged_header_or_region_table_is_survived_and_two_are_not() {
     }
     assert_eq!(open_bytes(&sound).unwrap().sector_size_bytes, Some(512));
 }
+
+/// qemu-img only makes 512-byte sectors; the field is the one place that tells of others.
+#[test]
+fn sectors_of_4096_bytes_are_told() {
+    const LOGICAL: [u8; 16] = [
+        0x1d, 0xbf, 0x41, 0x81, 0x6f, 0xa9, 9, 0x47, 0xba, 0x47, 0xf2, 0x33, 0xa8, 0xfa, 0xab, 0x5f,
+    ];
+    let disks = Disks::small();
+    let path = disks.convert("sound.vhdx", &["-O", "vhdx"]);
+    let mut file = std::fs::read(path).unwrap();
+    let entry = file.windows(16).position(|bytes| bytes == LOGICAL).unwrap();
+    // The metadata region begins on a whole MiB; the entry counts from there.
+    let item = (entry & !0xf_ffff) + (number(&file, entry + 16) & 0xffff_ffff);
+    assert_eq!(file[item..item + 4], 512_u32.to_le_bytes());
+    file[item..item + 4].copy_from_slice(&4096_u32.to_le_bytes());
+    let image = open_bytes(&file).unwrap();
+    assert_eq!(image.sector_size_bytes, Some(4096));
+    disks.compare("4096", &*image.source);
+}

@@ -108,7 +108,7 @@ fn open_dynamic(opening: &Opening, footer: &Footer) -> Result<Decoded> {
         bitmap_bytes: round_up(u64::from(header.block_bytes) / 512 / 8, 512).max(512),
         pages: Pages::new(Arc::clone(file), 4096),
     };
-    let source = Mapped::new(blocks, Arc::clone(file), None, Codec::Deflate);
+    let source = Mapped::new(blocks, Arc::clone(file), &opening.location, Codec::Deflate);
     Ok(Decoded::new(Format::Vhd, "dynamic", Arc::new(source)))
 }
 

@@ -41,7 +41,7 @@ pub(super) fn open(opening: &Opening) -> Result<Decoded> {
     check_virtual_size(metadata.size_bytes)?;
     let (sector_bytes, fixed) = (metadata.sector_bytes, metadata.leave_allocated);
     let blocks = Blocks::new(metadata, regions.bat, Arc::clone(&file))?;
-    let source = Mapped::new(blocks, file, None, Codec::Deflate);
+    let source = Mapped::new(blocks, file, &opening.location, Codec::Deflate);
     let variant = if fixed { "fixed" } else { "dynamic" };
     let decoded = Decoded::new(Format::Vhdx, variant, Arc::new(source));
     Ok(Decoded { notes, sector_size_bytes: Some(sector_bytes), ..decoded })

@@ -31,7 +31,7 @@ pub(super) fn open(opening: &Opening) -> Result<Decoded> {
     if descriptor::looks_like(&head) {
         return open_descriptor(opening);
     }
-    let (source, header) = sparse::open(&opening.file)?;
+    let (source, header) = sparse::open(&opening.file, &opening.location)?;
     let create_type = embedded_type(&opening.file, &header)?;
     let mut decoded = Decoded::new(Format::Vmdk, create_type, source);
     decoded.notes.extend(unclean(&header, &opening.location));
@@ -104,7 +104,7 @@ fn open_extent(
     let (source, start, format) = match start_bytes {
         Some(start) => (Arc::clone(&file.file), start, Format::Raw),
         None => {
-            let (source, header) = sparse::open(&file.file).map_err(located)?;
+            let (source, header) = sparse::open(&file.file, &file.location).map_err(located)?;
             notes.extend(unclean(&header, &file.location));
             (source, 0, Format::Vmdk)
         }

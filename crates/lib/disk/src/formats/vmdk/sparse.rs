@@ -11,13 +11,13 @@ use crate::unpack::Codec;
 use crate::{Error, Result, Source};
 
 /// A sparse extent as a source, and what its header says.
-pub(super) fn open(file: &Source) -> Result<(Source, Header)> {
+pub(super) fn open(file: &Source, location: &str) -> Result<(Source, Header)> {
     let mut header = read_header(file, 0)?;
     if header.directory_at.is_none() {
         header = with_footer(file, header)?;
     }
     let grains = Grains::new(header.clone(), file)?;
-    let source = Mapped::new(grains, Arc::clone(file), None, Codec::Zlib);
+    let source = Mapped::new(grains, Arc::clone(file), location, Codec::Zlib);
     Ok((Arc::new(source), header))
 }
 
