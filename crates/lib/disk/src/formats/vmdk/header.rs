@@ -13,7 +13,6 @@ pub(crate) const HEADER_BYTES: usize = 512;
 const AT_END: u64 = u64::MAX;
 
 const FLAG_NEWLINE_TEST: u32 = 1 << 0;
-const FLAG_REDUNDANT: u32 = 1 << 1;
 const FLAG_ZERO_GRAIN: u32 = 1 << 2;
 const FLAG_COMPRESSED: u32 = 1 << 16;
 const FLAG_MARKERS: u32 = 1 << 17;
@@ -109,15 +108,14 @@ impl Header {
         if !(1..=512).contains(&table_entries) {
             return Err(HeaderError::TableEntries { found: table_entries });
         }
-        // Both directories lead to the same grains; the redundant one is the one VMware trusts.
-        let redundant = flags & FLAG_REDUNDANT != 0;
-        let directory = fields.le_u64(if redundant { 48 } else { 56 });
-        let at_end = fields.le_u64(56) == AT_END;
+        // The redundant directory at byte 48 leads to the same grains; writers that set its flag
+        // and leave it empty exist, so it is not looked at. QEMU does not read it either.
+        let directory = fields.le_u64(56);
         Ok(Self {
             size_bytes: capacity.saturating_mul(512),
             grain_bytes: grain.saturating_mul(512),
             table_entries: table_entries.into(),
-            directory_at: (!at_end).then_some(directory.saturating_mul(512)),
+            directory_at: (directory != AT_END).then_some(directory.saturating_mul(512)),
             descriptor: (
                 fields.le_u64(28).saturating_mul(512),
                 fields.le_u64(36).saturating_mul(512),
