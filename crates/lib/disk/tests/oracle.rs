@@ -178,3 +178,25 @@ fn seams_that_only_large_disks_have() {
         assert!((3000 << 10..16 << 20).contains(&data), "{name}: {data} bytes of data");
     }
 }
+
+/// One image serves all threads: caches and decoders are shared, reads must not mix.
+#[test]
+fn threads_share_an_image() {
+    let disks = Disks::new();
+    let path = disks.convert("shared.qcow2", &["-c", "-O", "qcow2"]);
+    let image = open(path.to_str().unwrap(), &OpenOptions::default()).unwrap();
+    std::thread::scope(|scope| {
+        for seed in 1..=4 {
+            let (source, expected) = (&*image.source, disks.bytes());
+            scope.spawn(move || {
+                let mut random = disks::Random(seed);
+                let mut buf = vec![0; 5000];
+                for _ in 0..2000 {
+                    let at = random.next() % (SIZE_BYTES - 5000);
+                    source.read_at(at, &mut buf).unwrap();
+                    assert!(buf == expected[at as usize..][..5000], "at {at}");
+                }
+            });
+        }
+    });
+}
