@@ -1,8 +1,11 @@
 //! kiln's own chores: `cargo xtask demo` and `cargo xtask test` set a fresh machine up and run.
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
+mod diff_map;
 mod images;
 mod setup;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -18,6 +21,13 @@ struct Args {
 enum Command {
     /// Build the real images under target/fixtures (installs what is missing)
     Fixtures,
+    /// Compare kiln's map and every byte of an image with qemu-img
+    DiffMap {
+        image: PathBuf,
+        /// Let the image name files in this folder
+        #[arg(long)]
+        allow_backing: Vec<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -26,5 +36,6 @@ fn main() -> anyhow::Result<()> {
             setup::ensure(&[setup::FIXTURES])?;
             images::build_all()
         }
+        Command::DiffMap { image, allow_backing } => diff_map::run(&image, &allow_backing),
     }
 }

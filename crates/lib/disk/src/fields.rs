@@ -53,6 +53,13 @@ pub(crate) fn length_usize(length: u64) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
+/// Which piece of `unit` bytes holds `offset`, and where in that piece. A unit of 0, which every
+/// decoder refuses, has one piece.
+pub(crate) fn place(offset: u64, unit: u64) -> (u64, u64) {
+    let index = offset.checked_div(unit).unwrap_or(0);
+    (index, offset.checked_rem(unit).unwrap_or(offset))
+}
+
 /// `value` rounded up to a multiple of `unit`, or the largest number where that does not fit.
 pub(crate) fn round_up(value: u64, unit: u64) -> u64 {
     value.checked_next_multiple_of(unit).unwrap_or(u64::MAX)

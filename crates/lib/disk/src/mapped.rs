@@ -70,9 +70,16 @@ pub(crate) trait Mapping: std::fmt::Debug + Send + Sync {
     /// The disk as the guest sees it, in bytes.
     fn size_bytes(&self) -> u64;
 
-    /// The smallest run that the format allocates, in bytes: what one compressed run unpacks to,
-    /// and what the end of the file may cut short.
-    fn unit_bytes(&self) -> u64;
+    /// What one compressed run unpacks to, in bytes. Only asked where there are any.
+    fn unit_bytes(&self) -> u64 {
+        64 << 10
+    }
+
+    /// The end of the file may lie inside the last piece of this many bytes; what is missing of
+    /// it is zero. 1 where writers always fill up what they allocate.
+    fn ragged_end_bytes(&self) -> u64 {
+        1
+    }
 
     /// The run that begins at `offset`, which is inside the disk. Neighbours that continue it are
     /// joined for as long as that is cheap and the run is shorter than `wanted` bytes.
@@ -84,15 +91,23 @@ pub(crate) trait Mapping: std::fmt::Debug + Send + Sync {
 pub(crate) struct Mapped<M> {
     mapping: M,
     file: Source,
+    /// The path or URL of the file, for errors.
+    location: String,
     below: Option<Source>,
     unpacker: Unpacker,
     unpacked: Cache,
 }
 
 impl<M: Mapping> Mapped<M> {
-    pub(crate) fn new(mapping: M, file: Source, below: Option<Source>, codec: Codec) -> Self {
+    pub(crate) fn new(mapping: M, file: Source, location: &str, codec: Codec) -> Self {
         let unpacked = Cache::of_blocks(mapping.unit_bytes());
-        Self { mapping, file, below, unpacker: Unpacker::new(codec), unpacked }
+        let (location, unpacker) = (location.to_owned(), Unpacker::new(codec));
+        Self { mapping, file, location, below: None, unpacker, unpacked }
+    }
+
+    /// Read what the file does not have from `below`.
+    pub(crate) fn over(self, below: Option<Source>) -> Self {
+        Self { below, ..self }
     }
 
     /// The run at `offset`, cut at the end of the disk.
@@ -103,15 +118,15 @@ impl<M: Mapping> Mapped<M> {
         Ok(Run { length_bytes: run.length_bytes.clamp(1, rest.max(1)), ..run })
     }
 
-    /// Fill `buf` from `stored_at` on. The last unit of a file may be cut short, because writers
-    /// do not fill it up; what is missing of it is zero. Past that, the file is truncated.
+    /// Fill `buf` from `stored_at` on, with zeroes past a ragged end of the file. Data further past
+    /// the end means that the file is truncated.
     fn read_stored(&self, stored_at: u64, buf: &mut [u8]) -> Result<()> {
         let size = self.file.size_bytes();
         let end = stored_at.saturating_add(length_u64(buf.len()));
         if end <= size {
             return self.file.read_at(stored_at, buf);
         }
-        if end > round_up(size, self.mapping.unit_bytes()) || stored_at >= size {
+        if end > round_up(size, self.mapping.ragged_end_bytes()) || stored_at >= size {
             return Err(self.truncated(stored_at, end));
         }
         let there = length_usize(size.saturating_sub(stored_at)).min(buf.len());
@@ -237,15 +252,8 @@ impl<M: Mapping> Mapped<M> {
         }
         self.file.extent_at(stored_at)
     }
-}
 
-impl<M: Mapping> BlockSource for Mapped<M> {
-    fn size_bytes(&self) -> u64 {
-        self.mapping.size_bytes()
-    }
-
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        check_range(self.size_bytes(), offset, buf.len())?;
+    fn read_runs(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         let (mut offset, mut rest) = (offset, buf);
         while !rest.is_empty() {
             let run = self.run(offset, length_u64(rest.len()))?;
@@ -263,8 +271,7 @@ impl<M: Mapping> BlockSource for Mapped<M> {
         Ok(())
     }
 
-    fn extent_at(&self, offset: u64) -> Result<Extent> {
-        check_range(self.size_bytes(), offset, 1)?;
+    fn extent(&self, offset: u64) -> Result<Extent> {
         let run = self.run(offset, u64::MAX)?;
         let whole = |kind| Extent { length_bytes: u64::MAX, kind };
         let extent = match run.target {
@@ -274,5 +281,21 @@ impl<M: Mapping> BlockSource for Mapped<M> {
             Target::Stored(at) => self.stored_extent(at)?,
         };
         Ok(Extent { length_bytes: extent.length_bytes.min(run.length_bytes), ..extent })
+    }
+}
+
+impl<M: Mapping> BlockSource for Mapped<M> {
+    fn size_bytes(&self) -> u64 {
+        self.mapping.size_bytes()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        check_range(self.size_bytes(), offset, buf.len())?;
+        self.read_runs(offset, buf).map_err(|error| error.in_location(self.location.as_str()))
+    }
+
+    fn extent_at(&self, offset: u64) -> Result<Extent> {
+        check_range(self.size_bytes(), offset, 1)?;
+        self.extent(offset).map_err(|error| error.in_location(self.location.as_str()))
     }
 }

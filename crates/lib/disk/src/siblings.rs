@@ -79,6 +79,10 @@ impl LocalSiblings {
         Ok(Self { file, directory, allowed })
     }
 
+    fn allows(&self, real: &Path) -> bool {
+        self.allowed.iter().any(|folder| real.starts_with(folder))
+    }
+
     fn resolve(&self, name: &str) -> Result<PathBuf> {
         if let Some(scheme) = url_scheme(name) {
             return Err(refused(name, &format!("'{scheme}:' names are not followed")));
@@ -86,14 +90,14 @@ impl LocalSiblings {
         let path = self.directory.join(name.strip_prefix("file:").unwrap_or(name));
         let real = path.canonicalize().map_err(|error| {
             // Whether a file outside exists is none of the image's business.
-            let outside = name.starts_with('/') || name.split('/').any(|part| part == "..");
-            if outside && !self.allowed.iter().any(|folder| path.starts_with(folder)) {
-                refused(name, "it does not lead into the folder of the image")
-            } else {
+            let folder = path.parent().and_then(|parent| parent.canonicalize().ok());
+            if folder.is_some_and(|folder| self.allows(&folder)) {
                 Error::from(error).in_location(path.display().to_string())
+            } else {
+                refused(name, "it does not lead into the folder of the image")
             }
         })?;
-        if self.allowed.iter().any(|folder| real.starts_with(folder)) {
+        if self.allows(&real) {
             Ok(real)
         } else {
             Err(refused(name, "it leads out of the folder of the image"))

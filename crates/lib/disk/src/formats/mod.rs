@@ -2,9 +2,12 @@
 //!
 //! Detection looks at the content and never at the name, which any tool can have changed.
 
-#![warn(clippy::as_conversions, clippy::arithmetic_side_effects)]
+#![cfg_attr(not(test), warn(clippy::as_conversions, clippy::arithmetic_side_effects))]
 
 mod qcow2;
+mod vhd;
+mod vhdx;
+mod vmdk;
 
 use std::sync::Arc;
 
@@ -97,7 +100,9 @@ pub(crate) fn decode(opening: &Opening, format: Option<Format>) -> Result<Decode
     match format {
         Format::Raw => Ok(Decoded::new(Format::Raw, "", Arc::clone(&opening.file))),
         Format::Qcow2 => qcow2::open(opening),
-        _ => Err(Error::unsupported(format!("{format} is not read"))),
+        Format::Vhd => vhd::open(opening),
+        Format::Vhdx => vhdx::open(opening),
+        Format::Vmdk => vmdk::open(opening),
     }
 }
 
@@ -105,6 +110,15 @@ fn detect(opening: &Opening) -> Result<Format> {
     let head = opening.head(64 << 10)?;
     if head.starts_with(b"QFI\xfb") {
         return Ok(Format::Qcow2);
+    }
+    if head.starts_with(b"vhdxfile") {
+        return Ok(Format::Vhdx);
+    }
+    if vmdk::looks_like(&head) {
+        return Ok(Format::Vmdk);
+    }
+    if vhd::looks_like(opening, &head)? {
+        return Ok(Format::Vhd);
     }
     match foreign(&head) {
         Some(told) => Err(Error::unsupported(told.0).hint(told.1)),

@@ -48,7 +48,7 @@ impl Entry {
             return Ok(self.compressed(header.cluster_bits));
         }
         let offset = self.word & OFFSET_MASK;
-        if offset % header.cluster_bytes() != 0 {
+        if !offset.is_multiple_of(header.cluster_bytes()) {
             return Err(EntryError::Unaligned(self.word));
         }
         if header.extended_l2 {

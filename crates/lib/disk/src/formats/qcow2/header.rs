@@ -4,7 +4,7 @@
 //! "Header" and "Header extensions".
 
 use crate::Kind;
-use crate::fields::{Fields, length_usize};
+use crate::fields::{Fields, length_usize, place, round_up};
 
 /// QEMU's own limit (`QCOW_MAX_L1_SIZE`). It is enough for 16 TiB in 4 KiB clusters.
 const L1_MAX_BYTES: u64 = 32 << 20;
@@ -164,7 +164,7 @@ impl Header {
 
     /// Guest bytes that one L2 table covers: at most 2^(21 + 21 - 3).
     pub(crate) fn l2_covers_bytes(&self) -> u64 {
-        let entries = self.cluster_bytes() / self.l2_entry_bytes();
+        let (entries, _) = place(self.cluster_bytes(), self.l2_entry_bytes());
         entries.saturating_mul(self.cluster_bytes())
     }
 
@@ -214,15 +214,15 @@ impl Header {
     }
 
     fn check_l1(&self) -> Result<(), HeaderError> {
-        let limit = L1_MAX_BYTES / 8;
+        let (limit, covers) = (L1_MAX_BYTES / 8, self.l2_covers_bytes());
         if u64::from(self.l1_entries) > limit {
             return Err(HeaderError::L1TooLarge { found: self.l1_entries, limit });
         }
-        let need = self.size_bytes.div_ceil(self.l2_covers_bytes());
+        let (need, _) = place(round_up(self.size_bytes, covers), covers);
         if u64::from(self.l1_entries) < need {
             return Err(HeaderError::L1TooSmall { found: self.l1_entries, need });
         }
-        if self.l1_offset % self.cluster_bytes() != 0 {
+        if !self.l1_offset.is_multiple_of(self.cluster_bytes()) {
             return Err(HeaderError::L1Offset { found: self.l1_offset });
         }
         Ok(())

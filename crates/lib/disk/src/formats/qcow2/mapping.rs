@@ -3,6 +3,7 @@
 use super::entry::{Entry, EntryError, Meaning, OFFSET_MASK};
 use super::header::Header;
 use crate::cache::{Cursor, Pages};
+use crate::fields::place;
 use crate::mapped::{Framing, Mapping, Packed, Run, Target};
 use crate::{Error, Kind, Result, Source};
 
@@ -38,7 +39,7 @@ impl Tables {
     fn l2_table(&self, cursor: &mut Cursor<'_>, l1_index: u64) -> Result<Option<u64>> {
         let at = self.header.l1_offset.saturating_add(l1_index.saturating_mul(8));
         let table = u64::from_be_bytes(cursor.read(at)?) & OFFSET_MASK;
-        if table % self.header.cluster_bytes() != 0 {
+        if !table.is_multiple_of(self.header.cluster_bytes()) {
             let told = format!("L1 entry {l1_index}: the L2 table at {table} is not aligned");
             return Err(Error::corrupt(told).at(at));
         }
@@ -48,8 +49,9 @@ impl Tables {
     /// The run of empty L1 entries from `offset` on.
     fn without_table(&self, cursor: &mut Cursor<'_>, offset: u64, wanted: u64) -> Result<Run> {
         let covers = self.header.l2_covers_bytes();
-        let mut length_bytes = covers.saturating_sub(offset % covers);
-        let mut next = (offset / covers).saturating_add(1);
+        let (index, within) = place(offset, covers);
+        let mut length_bytes = covers.saturating_sub(within);
+        let mut next = index.saturating_add(1);
         while length_bytes < wanted && next < u64::from(self.header.l1_entries) {
             if self.l2_table(cursor, next)?.is_some() {
                 break;
@@ -72,18 +74,18 @@ impl Tables {
     /// The part of one cluster that begins at `offset` and has one meaning.
     fn piece(&self, cursor: &mut Cursor<'_>, table: u64, offset: u64) -> Result<Run> {
         let cluster_bytes = self.header.cluster_bytes();
-        let entries = cluster_bytes / self.header.l2_entry_bytes();
-        let index = (offset / cluster_bytes) % entries;
+        let (_, in_table) = place(offset, self.header.l2_covers_bytes());
+        let (index, in_cluster) = place(in_table, cluster_bytes);
         let at = table.saturating_add(index.saturating_mul(self.header.l2_entry_bytes()));
         let entry = self.entry(cursor, at)?;
-        let in_cluster = offset % cluster_bytes;
         let unit = if self.header.extended_l2 { cluster_bytes / 32 } else { cluster_bytes };
-        let sub = u32::try_from(in_cluster / unit).unwrap_or(0);
+        let (sub, in_unit) = place(in_cluster, unit);
+        let sub = u32::try_from(sub).unwrap_or(0);
         let named = |error: EntryError| {
             Error::new(Kind::Corrupt, error.to_string()).at(at).caused_by(error)
         };
         let meaning = entry.meaning(&self.header, sub).map_err(named)?;
-        let rest_of_unit = unit.saturating_sub(in_cluster % unit);
+        let rest_of_unit = unit.saturating_sub(in_unit);
         let target = match meaning {
             Meaning::Unallocated => Target::Below,
             Meaning::Zero => Target::Zero,
@@ -109,14 +111,20 @@ impl Mapping for Tables {
         self.header.cluster_bytes()
     }
 
+    fn ragged_end_bytes(&self) -> u64 {
+        // QEMU reads zeroes there, and some writers end the file with the last byte they have.
+        self.header.cluster_bytes()
+    }
+
     fn run_at(&self, offset: u64, wanted: u64) -> Result<Run> {
         let mut cursor = self.pages.cursor();
         let covers = self.header.l2_covers_bytes();
-        let Some(table) = self.l2_table(&mut cursor, offset / covers)? else {
+        let (index, within) = place(offset, covers);
+        let Some(table) = self.l2_table(&mut cursor, index)? else {
             return self.without_table(&mut cursor, offset, wanted);
         };
         let mut run = self.piece(&mut cursor, table, offset)?;
-        let end = offset.saturating_sub(offset % covers).saturating_add(covers);
+        let end = offset.saturating_sub(within).saturating_add(covers);
         loop {
             let next = offset.saturating_add(run.length_bytes);
             let stop = run.length_bytes >= wanted || next >= end.min(self.header.size_bytes);

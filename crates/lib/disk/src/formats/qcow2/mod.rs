@@ -39,7 +39,8 @@ pub(super) fn open(opening: &Opening) -> Result<Decoded> {
         Some(decoded) => (Some(decoded.source), decoded.chain),
         None => (None, Vec::new()),
     };
-    let source = Mapped::new(tables, Arc::clone(&opening.file), below, codec);
+    let source =
+        Mapped::new(tables, Arc::clone(&opening.file), &opening.location, codec).over(below);
     let decoded = Decoded::new(Format::Qcow2, variant, Arc::new(source));
     Ok(Decoded { notes, chain, ..decoded })
 }
