@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod exercise;
 mod fat;
 mod field;
 mod fs;
@@ -19,6 +20,8 @@ mod signature;
 mod table;
 mod tree;
 
+#[doc(hidden)]
+pub use exercise::{exercise_filesystem, exercise_volumes};
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{

@@ -204,7 +204,8 @@ mod tests {
     fn sections_lists_strings_and_comments_are_read() {
         let text = b"# made by hand\nvg0 {\n\tid = \"a\\\"b\" # why\n\tseqno = 7\n\
             flags = []\n\tstripes = [\n\"pv0\", 12\n]\nempty {\n}\n}\ncontents = \"x\"\n\0rest{{";
-        insta::assert_debug_snapshot!(parse(text).unwrap(), @"");
+        let parsed = format!("{:?}", parse(text).unwrap());
+        insta::assert_snapshot!(parsed, @r#"{"contents": Text("x"), "vg0": Section({"empty": Section({}), "flags": List([]), "id": Text("a\"b"), "seqno": Integer(7), "stripes": List([Text("pv0"), Integer(12)])})}"#);
     }
 
     #[test]

@@ -57,8 +57,8 @@ pub(crate) fn read(source: &Source) -> Table {
     };
     let mut table = match gpt::read(source, sector.as_ref()) {
         Some(table) => table,
-        None => match sector {
-            Some(sector) => mbr_or_content(source, &sector),
+        None => match &sector {
+            Some(sector) => mbr_or_content(source, sector),
             None => Table::new(TableKind::None, mbr::SECTOR_BYTES),
         },
     };
