@@ -254,3 +254,15 @@ fn an_unclean_filesystem_says_so() {
     write_at(&esp.path, table + 4, &0x07FF_FFFF_u32.to_le_bytes());
     assert_eq!(esp.filesystem().info().notes, ["not cleanly unmounted"]);
 }
+
+#[test]
+fn a_filesystem_cut_before_its_first_cluster_is_told() {
+    let esp = Esp::new(WIDTHS[2].1, WIDTHS[2].2);
+    let (_, data) = fat32_places(&esp.path);
+    std::fs::File::options().write(true).open(&esp.path).unwrap().set_len(65_536).unwrap();
+    let error = scan(&esp.path).volumes[0].open().unwrap_err();
+    assert_eq!(error.kind(), Kind::Corrupt);
+    let message =
+        format!("the FAT and the root directory end at byte {data}, the volume at byte 65536");
+    assert_eq!(error.to_string(), message);
+}

@@ -197,12 +197,13 @@ fn a_scan_reads_less_than_a_mebibyte() {
         let seek = format!("seek={}", partition.start_bytes / MIB);
         run("dd", &[&input, &output, "bs=1M", "conv=notrunc,sparse", &seek, "status=none"]);
     }
-    let source = FileSource::open(&path);
-    let layout = kiln_volume::scan(&[source.clone()]);
+    let counted = FileSource::open(&path);
+    let source: kiln_disk::Source = counted.clone();
+    let layout = kiln_volume::scan(&[source]);
     let contents: Vec<Content> = layout.volumes.iter().map(|v| v.content).collect();
     use Content::{Empty, Ext4, Fat, Xfs};
     assert_eq!(contents, [Empty, Fat, Ext4, Xfs, Empty]);
     assert_eq!(notices(&layout), []);
-    let read = source.read_bytes.load(Ordering::Relaxed);
+    let read = counted.read_bytes.load(Ordering::Relaxed);
     assert!(read < MIB, "{read} bytes read");
 }

@@ -242,6 +242,22 @@ fn each_fault_of_a_physical_volume_is_named() {
     }
 }
 
+/// A text of half a mebibyte in which every segment of a mirror is the same long leg.
+#[test]
+fn mirrors_that_multiply_their_legs_are_bounded() {
+    let mut image = marked(PV0, b'a');
+    let leg: Vec<String> = (0..2000).map(|n| striped(n, 1, &[("pv0", 0)])).collect();
+    let mirror: Vec<String> =
+        (0..2000).map(|n| segment(n, 1, "mirror", "mirrors = [\n\"leg\", 0\n]\n")).collect();
+    let text = group_text("vg", 1, &[PV0], &[(".leg", &leg), ("mirror", &mirror)]);
+    write_text(&mut image, &text, 512);
+    let layout = scan(&[source(&image)]);
+    assert_eq!(
+        notices(&layout),
+        [(NoticeCode::Corrupt, "/dev/vg/mirror: more segments than kiln follows in one scan")]
+    );
+}
+
 const ARRAY: [u8; 16] = [0xde, 0xad, 0xbe, 0xef, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 fn member(version: Version) -> Member<'static> {

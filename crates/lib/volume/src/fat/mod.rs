@@ -13,7 +13,7 @@ use self::bpb::Bpb;
 use self::directory::{ENTRY_BYTES, Entry, Meta, Reader, Step};
 use self::table::{ClusterRun, Table};
 use crate::field::{length_u64, read_up_to};
-use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, Node, Stat, Xattr};
+use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Xattr};
 
 pub(crate) mod bpb;
 mod directory;
@@ -101,7 +101,7 @@ impl Fat {
             return Err(Error::new(Kind::NotFound, "no FAT directory entry here").at(node.ino));
         }
         let mut meta = Meta::decode(&entry);
-        if self.bpb.root_cluster == 0 {
+        if self.bpb.kind != FsKind::Fat32 {
             meta.first_cluster &= 0xFFFF; // the upper half is FAT32's
         }
         Ok(meta)
@@ -110,7 +110,7 @@ impl Fat {
     /// The parts of the volume that hold the directory, as start and length in bytes.
     fn directory_parts(&self, dir: Node) -> Result<Vec<(u64, u64)>> {
         let first = if dir.ino == ROOT {
-            if self.bpb.root_cluster == 0 {
+            if self.bpb.kind != FsKind::Fat32 {
                 return Ok(vec![(self.bpb.root_start, self.bpb.root_bytes)]);
             }
             self.bpb.root_cluster
