@@ -9,7 +9,7 @@ use kiln_disk::{MemSource, Source};
 use kiln_fixtures::lvm::{self, group_text, physical_volume, segment, striped, write_text};
 use kiln_fixtures::md::{Member, Version};
 use kiln_volume::{Content, Layout, NoticeCode, Origin, scan};
-use support::{Folder, blkid, notices, run};
+use support::{Folder, blkid, notices, run, run_with, write_at};
 
 const MIB: usize = 1 << 20;
 const PV0: &str = "aaaaaabbbbccccddddeeeeffffgggggg";
@@ -99,6 +99,39 @@ fn linear_and_striped_volumes_over_two_disks_are_read() {
     );
     let mut byte = [0];
     assert!(root.source.read_at(5 << 20, &mut byte).is_err());
+}
+
+/// The usual server: GPT, a physical volume in a partition, ext4 in pieces on it.
+#[test]
+fn a_filesystem_on_a_volume_in_a_partition_is_found() {
+    let folder = Folder::new();
+    let root = folder.image("root.img", 5 << 20);
+    run("mkfs.ext4", &["-q", "-L", "root", root.to_str().unwrap()]);
+    let filesystem = std::fs::read(&root).unwrap();
+    let mut pv = physical_volume(64 * MIB, PV0);
+    let segments = [striped(0, 2, &[("pv0", 30)]), striped(2, 3, &[("pv0", 5)])];
+    write_text(&mut pv, &group_text("vg", 1, &[PV0], &[("root", &segments)]), 512);
+    for (at, part) in [(30, &filesystem[..2 * MIB]), (5, &filesystem[2 * MIB..])] {
+        let at = lvm::EXTENTS_START + at * MIB;
+        pv[at..at + part.len()].copy_from_slice(part);
+    }
+    let disk = folder.image("disk.img", 68 << 20);
+    let script = "label: gpt\nstart=2048, size=2048\nsize=131072, type=lvm\n";
+    run_with("sfdisk", &[disk.to_str().unwrap()], script);
+    write_at(&disk, 2 << 20, &pv);
+    let layout = support::scan(&disk);
+    assert_eq!(notices(&layout), []);
+    let volume = &layout.volumes[2];
+    assert_eq!((volume.name.as_str(), volume.content), ("/dev/vg/root", Content::Ext4));
+    assert_eq!(
+        (volume.uuid.clone(), volume.label.as_deref()),
+        (blkid(&root, "UUID"), Some("root"))
+    );
+    let Origin::Lvm { on, .. } = &volume.origin else { panic!("{volume:?}") };
+    assert_eq!(layout.volumes[on[0]].origin, Origin::Partition { disk: 0, number: 2 });
+    let mut read = vec![0; filesystem.len()];
+    volume.source.read_at(0, &mut read).unwrap();
+    assert!(read == filesystem);
 }
 
 /// The text runs over the end of its area, and an older one is still in it.
