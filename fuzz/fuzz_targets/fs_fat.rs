@@ -1,2 +1,8 @@
+//! A FAT filesystem on a disk without a table.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|_data: &[u8]| {});
+
+use kiln_disk::MemSource;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    kiln_volume::exercise_volumes(MemSource::shared(data));
+});

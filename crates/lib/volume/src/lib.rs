@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+mod exercise;
 mod fat;
 mod field;
 mod ext;
@@ -22,6 +23,8 @@ mod table;
 mod tree;
 
 pub use ext::open as open_ext;
+#[doc(hidden)]
+pub use exercise::{exercise_filesystem, exercise_volumes};
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{

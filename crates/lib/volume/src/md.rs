@@ -44,16 +44,20 @@ pub(crate) struct Superblock {
 impl Superblock {
     /// The array's UUID as blkid prints it: like any other.
     pub(crate) fn set_uuid_blkid(&self) -> String {
-        hyphenated(self.uuid, &[4, 2, 2, 2, 6], "-")
+        hyphenated(self.uuid_bytes(), &[4, 2, 2, 2, 6], "-")
     }
 
     /// The array's UUID as mdadm prints it.
     fn set_uuid_mdadm(&self) -> String {
+        hyphenated(self.uuid_bytes(), &[4, 4, 4, 4], ":")
+    }
+
+    fn uuid_bytes(&self) -> [u8; 16] {
         let mut bytes = self.uuid;
         if self.is_old {
             bytes.chunks_mut(4).for_each(<[u8]>::reverse);
         }
-        hyphenated(bytes, &[4, 4, 4, 4], ":")
+        bytes
     }
 
     /// The device's name, without the host's that created it.

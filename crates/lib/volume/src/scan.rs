@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kiln_disk::{Source, Window};
 
+use crate::field::read_up_to;
 use crate::layout::{Content, DiskLayout, Layout, Notice, NoticeCode, Origin, Partition, Volume};
 use crate::open::open_filesystem;
 use crate::signature::{self, Signature};
@@ -45,7 +46,13 @@ fn scan_disk(index: usize, source: &Source, layout: &mut Layout) {
         }
         let name = format!("disk{index}p{}", partition.number);
         let origin = Origin::Partition { disk: index, number: partition.number };
-        add_volume(layout, name, origin, clip(source, partition));
+        let volume = clip(source, partition);
+        // What cannot be read has no signature; without this it would pass for unknown data.
+        if let Err(error) = read_up_to(&volume, 0, 512) {
+            let message = format!("{name}: cannot be read: {error}");
+            layout.notices.push(Notice::new(NoticeCode::Corrupt, message));
+        }
+        add_volume(layout, name, origin, volume);
     }
     layout.disks.push(DiskLayout {
         source: Arc::clone(source),

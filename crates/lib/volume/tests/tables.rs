@@ -295,7 +295,25 @@ fn an_mbr_over_the_remains_of_a_gpt_wins() {
     let path = gpt(&folder);
     let other = mbr(&folder);
     write_at(&path, 0, &read_at(&other, 0, 512));
-    assert_eq!(scan(&path).disks[0].table, TableKind::Mbr);
+    let layout = scan(&path);
+    assert_eq!(layout.disks[0].table, TableKind::Mbr);
+    let message = "a GPT is there too, but the MBR has partitions and no entry of type 0xee: \
+                   Linux reads the MBR";
+    assert!(notices(&layout).contains(&(NoticeCode::Info, message)), "{:?}", notices(&layout));
+}
+
+/// fdisk keeps the boot code of what was in the first sector, a FAT's geometry included.
+#[test]
+fn a_table_over_the_remains_of_a_filesystem_wins() {
+    let folder = Folder::new();
+    let path = folder.image("remains.img", 64 * MIB);
+    run("mkfs.vfat", &[path.to_str().unwrap()]);
+    let script = "label: dos\nstart=2048, size=8192, type=83\n";
+    run_with("sfdisk", &["--wipe", "never", path.to_str().unwrap()], script);
+    let layout = scan(&path);
+    assert_eq!(layout.disks[0].table, TableKind::Mbr);
+    assert_eq!(layout.volumes.len(), 1);
+    assert_eq!(notices(&layout), []);
 }
 
 #[test]
@@ -383,4 +401,35 @@ fn an_empty_disk_is_one_empty_volume() {
     assert_eq!(notices(&layout), []);
     assert_eq!(layout.volumes[0].content, Content::Empty);
     assert_eq!(layout.volumes[0].name, "disk0");
+}
+
+/// A disk whose second half fails: the error is told, and the rest is there.
+#[derive(Debug)]
+struct HalfBroken(Vec<u8>);
+
+impl kiln_disk::BlockSource for HalfBroken {
+    fn size_bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> kiln_disk::Result<()> {
+        let start = offset as usize;
+        if start + buf.len() > self.0.len() / 2 {
+            return Err(kiln_disk::Error::new(kiln_volume::Kind::Io, "bad sector").at(offset));
+        }
+        buf.copy_from_slice(&self.0[start..start + buf.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_partition_that_cannot_be_read_is_told() {
+    let folder = Folder::new();
+    let bytes = std::fs::read(mbr(&folder)).unwrap();
+    let layout = kiln_volume::scan(&[std::sync::Arc::new(HalfBroken(bytes))]);
+    assert_eq!(
+        notices(&layout),
+        [(NoticeCode::Corrupt, "disk0p3: cannot be read: bad sector (at byte 47185920)")]
+    );
+    assert_eq!(layout.volumes.len(), 5);
 }

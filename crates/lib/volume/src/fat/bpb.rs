@@ -175,3 +175,72 @@ impl Geometry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A FAT16 of 32 MiB as mkfs.vfat writes it.
+    fn sound() -> [u8; 512] {
+        let mut sector = [0; 512];
+        sector[11..13].copy_from_slice(&512_u16.to_le_bytes());
+        sector[13] = 4; // sectors a cluster
+        sector[14] = 4; // reserved sectors
+        sector[16] = 2; // tables
+        sector[17..19].copy_from_slice(&512_u16.to_le_bytes()); // root entries
+        sector[21] = 0xF8;
+        sector[22] = 64; // sectors a table
+        sector[32..36].copy_from_slice(&65_536_u32.to_le_bytes());
+        sector[38] = 0x29;
+        sector[39..43].copy_from_slice(&0xABCD_1234_u32.to_le_bytes());
+        sector[43..54].copy_from_slice(b"NO NAME    ");
+        sector[54..62].copy_from_slice(b"FAT16   ");
+        sector
+    }
+
+    #[test]
+    fn a_sound_boot_sector_is_decoded() {
+        let bpb = Bpb::decode(&sound()).unwrap();
+        assert_eq!((bpb.kind, bpb.cluster_bytes), (FsKind::Fat16, 2048));
+        assert_eq!((bpb.fat_start, bpb.fat_bytes), (2048, 32_768));
+        assert_eq!((bpb.root_start, bpb.root_bytes), (132 * 512, 16_384));
+        assert_eq!((bpb.data_start, bpb.n_clusters), (164 * 512, 16_343));
+        assert_eq!((bpb.uuid().as_deref(), bpb.label), (Some("ABCD-1234"), None));
+        assert_eq!(bpb.size_bytes, 32 << 20);
+    }
+
+    #[test]
+    fn each_spoiled_field_is_named() {
+        type Spoil = fn(&mut [u8; 512]);
+        let cases: [(Spoil, &str); 9] = [
+            (|s| s[12] = 0, "FAT sectors of 0 bytes (at byte 11)"),
+            (|s| s[11] = 1, "FAT sectors of 513 bytes (at byte 11)"),
+            (|s| s[13] = 3, "FAT clusters of 3 sectors (at byte 13)"),
+            (|s| s[14] = 0, "a FAT without reserved sectors (at byte 14)"),
+            (|s| s[16] = 0, "a FAT filesystem without a table (at byte 16)"),
+            (|s| s[21] = 0x33, "the FAT media type 0x33 (at byte 21)"),
+            (
+                |s| {
+                    s[22] = 0;
+                    s[36..40].fill(0);
+                },
+                "a FAT of no sectors (at byte 22)",
+            ),
+            (|s| s[19] = 100, "a FAT of 100 sectors, of which 164 come before the first cluster"),
+            (|s| s[35] = 0xFF, "1069563863 clusters are too many for Fat16"),
+        ];
+        for (spoil, message) in cases {
+            let mut sector = sound();
+            spoil(&mut sector);
+            assert_eq!(Bpb::decode(&sector).unwrap_err().to_string(), message);
+        }
+    }
+
+    /// Linux takes what the table has entries for; so does kiln.
+    #[test]
+    fn clusters_without_an_entry_do_not_exist() {
+        let mut sector = sound();
+        sector[22] = 20;
+        assert_eq!(Bpb::decode(&sector).unwrap().n_clusters, 20 * 256 - 2);
+    }
+}

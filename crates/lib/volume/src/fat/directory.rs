@@ -4,6 +4,7 @@
 //! what a name looks like where only the short one is there.
 
 use crate::field::Fields;
+use crate::fs::DirEntry;
 
 pub(super) const ENTRY_BYTES: usize = 32;
 
@@ -108,7 +109,7 @@ impl Reader {
         }
         let short_name = short_name(&raw, fields.u8(12));
         let name = long.unwrap_or_else(|| short_name.clone());
-        if !crate::fs::DirEntry::is_legal_name(name.as_bytes()) {
+        if !DirEntry::is_legal_name(name.as_bytes()) {
             return Step::Nothing;
         }
         Step::Entry(Entry { name, short_name, meta })
@@ -149,7 +150,8 @@ impl Reader {
             return None;
         }
         let units: Vec<u16> = self.long.iter().copied().take_while(|&unit| unit != 0).collect();
-        (!units.is_empty()).then(|| String::from_utf16_lossy(&units))
+        let name = String::from_utf16_lossy(&units);
+        DirEntry::is_legal_name(name.as_bytes()).then_some(name)
     }
 }
 

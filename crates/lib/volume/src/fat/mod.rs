@@ -13,7 +13,7 @@ use self::bpb::Bpb;
 use self::directory::{ENTRY_BYTES, Entry, Meta, Reader, Step};
 use self::table::{ClusterRun, Table};
 use crate::field::{length_u64, read_up_to};
-use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, Node, Stat, Xattr};
+use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Xattr};
 
 pub(crate) mod bpb;
 mod directory;
@@ -22,6 +22,9 @@ mod table;
 const ROOT: u64 = 1;
 /// Linux refuses to grow a directory beyond this (`FAT_MAX_DIR_SIZE`).
 const MAX_DIRECTORY_BYTES: u64 = 2 << 20;
+
+/// A chain with what it was followed for: its first cluster and the number of clusters.
+type CachedChain = ((u32, u32), Arc<[ClusterRun]>);
 
 /// A FAT filesystem.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub(crate) struct Fat {
     info: FsInfo,
     /// The chain of the file that was read last: files are read in order, and a chain can only be
     /// followed from its start.
-    last_chain: Mutex<Option<(u32, Arc<[ClusterRun]>)>>,
+    last_chain: Mutex<Option<CachedChain>>,
 }
 
 /// Open the FAT filesystem on `source`.
@@ -98,7 +101,7 @@ impl Fat {
             return Err(Error::new(Kind::NotFound, "no FAT directory entry here").at(node.ino));
         }
         let mut meta = Meta::decode(&entry);
-        if self.bpb.root_cluster == 0 {
+        if self.bpb.kind != FsKind::Fat32 {
             meta.first_cluster &= 0xFFFF; // the upper half is FAT32's
         }
         Ok(meta)
@@ -107,7 +110,7 @@ impl Fat {
     /// The parts of the volume that hold the directory, as start and length in bytes.
     fn directory_parts(&self, dir: Node) -> Result<Vec<(u64, u64)>> {
         let first = if dir.ino == ROOT {
-            if self.bpb.root_cluster == 0 {
+            if self.bpb.kind != FsKind::Fat32 {
                 return Ok(vec![(self.bpb.root_start, self.bpb.root_bytes)]);
             }
             self.bpb.root_cluster
@@ -158,16 +161,16 @@ impl Fat {
     }
 
     fn chain(&self, meta: Meta) -> Result<Arc<[ClusterRun]>> {
-        let first = meta.first_cluster;
+        let n_clusters = meta.size_bytes.div_ceil(self.bpb.cluster_bytes.max(1));
+        let wanted = (meta.first_cluster, n_clusters);
         let mut last = self.last_chain.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cluster, runs)) = &*last
-            && *cluster == first
+        if let Some((cached, runs)) = &*last
+            && *cached == wanted
         {
             return Ok(Arc::clone(runs));
         }
-        let n_clusters = meta.size_bytes.div_ceil(self.bpb.cluster_bytes.max(1));
-        let runs: Arc<[ClusterRun]> = self.table.chain(first, n_clusters)?.into();
-        *last = Some((first, Arc::clone(&runs)));
+        let runs: Arc<[ClusterRun]> = self.table.chain(meta.first_cluster, n_clusters)?.into();
+        *last = Some((wanted, Arc::clone(&runs)));
         Ok(runs)
     }
 

@@ -87,24 +87,33 @@ impl Table {
             FsKind::Fat16 => (u32::from(self.u16(index.saturating_mul(2))?), 0xFFF8),
             _ => {
                 let at = index.saturating_mul(4);
-                let (low, high) = (self.u16(at)?, self.u16(at.saturating_add(2))?);
-                ((u32::from(high) << 16 | u32::from(low)) & 0x0FFF_FFFF, 0x0FFF_FFF8)
+                (u32::from_le_bytes(self.bytes(at)?) & 0x0FFF_FFFF, 0x0FFF_FFF8)
             }
         };
         Ok((value < end_mark).then_some(value))
     }
 
     fn u16(&self, at: u64) -> Result<u16> {
-        Ok(u16::from_le_bytes([self.byte(at)?, self.byte(at.saturating_add(1))?]))
+        Ok(u16::from_le_bytes(self.bytes(at)?))
     }
 
-    fn byte(&self, at: u64) -> Result<u8> {
+    /// The `N` bytes at byte `at` of the table. Only FAT12 has entries that cross into a new page.
+    fn bytes<const N: usize>(&self, at: u64) -> Result<[u8; N]> {
         let page = self.page(at / PAGE_BYTES)?;
         let within = usize::try_from(at % PAGE_BYTES).unwrap_or(0);
-        page.get(within).copied().ok_or_else(|| {
-            Error::corrupt("the FAT reaches beyond the end of the volume")
-                .at(self.start.saturating_add(at))
-        })
+        if let Some(bytes) = page.get(within..).and_then(|rest| rest.first_chunk::<N>()) {
+            return Ok(*bytes);
+        }
+        let mut bytes = [0; N];
+        for (byte, at) in bytes.iter_mut().zip(at..) {
+            let page = self.page(at / PAGE_BYTES)?;
+            let within = usize::try_from(at % PAGE_BYTES).unwrap_or(0);
+            *byte = *page.get(within).ok_or_else(|| {
+                Error::corrupt("the FAT reaches beyond the end of the volume")
+                    .at(self.start.saturating_add(at))
+            })?;
+        }
+        Ok(bytes)
     }
 
     fn page(&self, number: u64) -> Result<Arc<[u8]>> {

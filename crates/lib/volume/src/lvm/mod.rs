@@ -4,6 +4,7 @@
 //! was away: the one with the highest `seqno` counts. Older texts stay in the ring of a metadata
 //! area, so text is only ever read where the area's header points to.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -25,6 +26,9 @@ pub(crate) use label::read as read_label;
 const MAX_TEXT_BYTES: usize = 64 << 20;
 /// Logical volumes of one scan. Each is probed, and a text has room for a hundred thousand.
 const MAX_LOGICAL: usize = 1024;
+/// Segments and stripes that are followed in one scan. Mirrors may name the same leg over and over,
+/// so the size of the text is no bound.
+const MAX_PLACES: usize = 1 << 20;
 /// A mirror's leg is a volume of stripes; deeper stacks are of other types than kiln reads.
 const MAX_DEPTH: u32 = 2;
 
@@ -51,8 +55,9 @@ pub(crate) fn assemble(layout: &mut Layout) {
             layout.notices.push(Notice::new(NoticeCode::Corrupt, message));
         }
     }
+    let places_left = Cell::new(MAX_PLACES);
     for group in found.groups.values() {
-        add_group(layout, group, &found.physical);
+        add_group(layout, group, &found.physical, &places_left);
     }
 }
 
@@ -109,8 +114,13 @@ impl Found {
 }
 
 /// Add the logical volumes of one group, and a notice for what is missing or not read.
-fn add_group(layout: &mut Layout, group: &Group, physical: &HashMap<String, usize>) {
-    let resolver = Resolver { group, physical, volumes: &sources(layout) };
+fn add_group(
+    layout: &mut Layout,
+    group: &Group,
+    physical: &HashMap<String, usize>,
+    places_left: &Cell<usize>,
+) {
+    let resolver = Resolver { group, physical, volumes: &sources(layout), places_left };
     let mut lost: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, pv) in &group.physical {
         if !physical.contains_key(&pv.id) {
@@ -207,12 +217,22 @@ struct Resolver<'a> {
     group: &'a Group,
     physical: &'a HashMap<String, usize>,
     volumes: &'a [Source],
+    places_left: &'a Cell<usize>,
 }
 
 impl<'a> Resolver<'a> {
+    fn spend(&self, n_places: usize) -> Result<(), Unreadable<'a>> {
+        let left = self.places_left.get().checked_sub(n_places);
+        let left =
+            left.ok_or(Unreadable::Corrupt("more segments than kiln follows in one scan"))?;
+        self.places_left.set(left);
+        Ok(())
+    }
+
     fn runs(&self, lv: &'a Logical, depth: u32) -> Result<Resolved, Unreadable<'a>> {
         let mut resolved = Resolved { runs: Vec::new(), on: BTreeSet::new() };
         for segment in &lv.segments {
+            self.spend(1)?;
             let bytes = |extents: u64| {
                 let overflow = Unreadable::Corrupt("a segment reaches beyond 2^64 bytes");
                 extents.checked_mul(self.group.extent_bytes).ok_or(overflow)
@@ -253,6 +273,7 @@ impl<'a> Resolver<'a> {
         on: &mut BTreeSet<usize>,
     ) -> Result<Vec<(Source, u64)>, Unreadable<'a>> {
         let mut places = Vec::new();
+        self.spend(stripes.len())?;
         for (pv, extent) in stripes {
             let known = self.group.physical.get(pv);
             let known =

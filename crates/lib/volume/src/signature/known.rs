@@ -248,9 +248,13 @@ fn in_descriptors(sample: &Sample<'_>) -> Option<Signature> {
             ..Signature::bare(Content::Jfs)
         });
     }
+    // A disc that has both is an ISO here, as it is for the partition tables.
+    if let Some(iso) = iso9660(fields) {
+        return Some(iso);
+    }
     let is_udf =
         [1, 2049, 4097].iter().any(|&at| fields.has(at, b"NSR02") || fields.has(at, b"NSR03"));
-    if is_udf { Some(Signature::bare(Content::Udf)) } else { iso9660(fields) }
+    is_udf.then(|| Signature::bare(Content::Udf))
 }
 
 /// A primary volume descriptor (ECMA-119, 8.4): type 1, version 1.

@@ -41,7 +41,7 @@ impl From<Error> for Refused {
     }
 }
 
-/// The GPT of a disk. `None`: it has none.
+/// The GPT of a disk. `None`: it has none, or the remains of one that Linux does not look at.
 pub(crate) fn read(source: &Source, mbr: Option<&mbr::Sector>) -> Option<Table> {
     let protective = mbr.is_some_and(mbr::Sector::has_protective);
     for sector_bytes in SECTOR_SIZES {
@@ -56,6 +56,12 @@ pub(crate) fn read(source: &Source, mbr: Option<&mbr::Sector>) -> Option<Table> 
     }
     let error = Error::corrupt("sector 1 does not start with EFI PART");
     from_backup(source, &SECTOR_SIZES, &Refused::from(error), mbr)
+}
+
+/// Whether a primary GPT, sound or not, is on the disk.
+pub(crate) fn has_magic(source: &Source) -> bool {
+    let starts = |at: u32| read_up_to(source, u64::from(at), MAGIC.len());
+    SECTOR_SIZES.into_iter().any(|at| starts(at).is_ok_and(|bytes| bytes == MAGIC))
 }
 
 fn from_primary(source: &Source, primary: &Gpt, mbr: Option<&mbr::Sector>) -> Option<Table> {

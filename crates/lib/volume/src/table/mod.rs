@@ -57,8 +57,18 @@ pub(crate) fn read(source: &Source) -> Table {
     };
     let mut table = match gpt::read(source, sector.as_ref()) {
         Some(table) => table,
-        None => match sector {
-            Some(sector) => mbr_or_content(source, &sector),
+        None => match &sector {
+            Some(sector) => {
+                let mut table = mbr_or_content(source, sector);
+                if table.kind == TableKind::Mbr && gpt::has_magic(source) {
+                    table.note(
+                        NoticeCode::Info,
+                        "a GPT is there too, but the MBR has partitions and no entry of type 0xee: \
+                         Linux reads the MBR",
+                    );
+                }
+                table
+            }
             None => Table::new(TableKind::None, mbr::SECTOR_BYTES),
         },
     };
