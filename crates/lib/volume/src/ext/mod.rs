@@ -17,6 +17,7 @@ mod extents;
 mod features;
 mod group;
 mod inode;
+mod journal;
 mod le;
 mod map;
 mod superblock;
@@ -30,7 +31,9 @@ use kiln_disk::{Error, Result, Source};
 
 use self::cache::Cache;
 use self::device::{Device, Overlay};
+use self::features::INCOMPAT_RECOVER;
 use self::inode::Inode;
+use self::journal::Replay;
 use self::map::encrypted;
 use self::superblock::{SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, Superblock};
 use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, Node, Stat, Xattr};
@@ -76,14 +79,51 @@ impl fmt::Debug for ExtFs {
 impl ExtFs {
     fn open(source: Source) -> Result<Self> {
         let superblock = read_superblock(&source)?;
-        Ok(Self::with(source, superblock, Overlay::new()))
+        let block_size = u64::from(superblock.block_size);
+        let n_blocks = superblock.n_blocks;
+        let device = Device::new(source.clone(), block_size, n_blocks, Overlay::new());
+        let plain = Self::with(superblock, device);
+        if plain.superblock.features.incompat & INCOMPAT_RECOVER == 0 {
+            return Ok(plain);
+        }
+        plain.recovered(source)
     }
 
-    fn with(source: Source, superblock: Superblock, overlay: Overlay) -> Self {
-        let block_size = u64::from(superblock.block_size);
+    /// The filesystem as it is after its journal was replayed, which is done in memory.
+    fn recovered(mut self, source: Source) -> Result<Self> {
+        self.info.notes.push("needs recovery".to_owned());
+        if self.superblock.journal_inode == 0 {
+            let note = "the journal is on another device and was not replayed";
+            self.info.notes.push(note.to_owned());
+            return Ok(self);
+        }
+        let journal = self.inode(u64::from(self.superblock.journal_inode))?;
+        let Replay { overlay, notes } = journal::replay(&self, &journal)?;
+        let n_blocks = overlay.len();
+        // The superblock is logged like any block: counts and features may be newer there.
+        let device =
+            Device::new(source.clone(), self.device.block_size(), self.device.n_blocks(), overlay);
+        let mut raw = [0; SUPERBLOCK_BYTES];
+        device.read(0, SUPERBLOCK_OFFSET, &mut raw)?;
+        let superblock = Superblock::decode(&raw)?;
+        if superblock.block_size != self.superblock.block_size
+            || superblock.n_blocks != self.superblock.n_blocks
+        {
+            return Err(Error::corrupt("journal: its superblock has another geometry"));
+        }
+        let mut recovered = Self::with(superblock, device);
+        let replayed = format!("journal replayed in memory: {n_blocks} blocks");
+        // The remarks on the superblock may have changed; ours on the journal come behind them.
+        recovered.info.notes.push("needs recovery".to_owned());
+        recovered.info.notes.push(replayed);
+        recovered.info.notes.extend(notes);
+        Ok(recovered)
+    }
+
+    fn with(superblock: Superblock, device: Device) -> Self {
         Self {
             info: info(&superblock),
-            device: Device::new(source, block_size, superblock.n_blocks, overlay),
+            device,
             superblock,
             inode_tables: Cache::new(MAX_CACHED_GROUPS),
             inodes: Cache::new(MAX_CACHED_INODES),
