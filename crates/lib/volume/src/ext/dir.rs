@@ -16,8 +16,8 @@ use super::le::{crc32c, slice_at, u8_at, u16_at, u32_at};
 use super::map::encrypted;
 use crate::fs::{DirEntry, FileType, Node};
 
-/// Ten million names; the largest directory seen in a guest has some ten thousand.
-const MAX_DIR_BYTES: u64 = 512 << 20;
+/// Some million names; the largest directory seen in a guest has ten thousand.
+const MAX_DIR_BYTES: u64 = 128 << 20;
 /// Inode, length, name length, type: what an entry has before its name.
 const ENTRY_HEADER_BYTES: usize = 8;
 /// The type byte of the entry that holds a block's checksum (EXT4_FT_DIR_CSUM).
@@ -37,7 +37,7 @@ impl ExtFs {
     /// # Errors
     ///
     /// `Corrupt` where a block breaks the format or holds a name that no directory may hold,
-    /// `Unsupported` for an encrypted directory and one of more than 512 MiB.
+    /// `Unsupported` for an encrypted directory and one of more than 128 MiB.
     pub(super) fn scan_dir(
         &self,
         inode: &Inode,

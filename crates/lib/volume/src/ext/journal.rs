@@ -19,8 +19,8 @@ use super::le::{be32_at, crc32c, index, join, low_half, slice_at};
 const MAGIC: u32 = 0xc03b_3998;
 /// A journal of 4 GiB in blocks of 4 KiB; mke2fs makes at most 1 GiB.
 const MAX_JOURNAL_BLOCKS: u32 = 1 << 20;
-/// As many blocks as may be revoked: a bound on memory, which four bytes each would not be.
-const MAX_REVOKED: usize = 1 << 22;
+/// As many revoke records as are read, repeated ones too: a bound on memory and on time.
+const MAX_REVOKES: usize = 1 << 22;
 
 const TYPE_DESCRIPTOR: u32 = 1;
 const TYPE_COMMIT: u32 = 2;
@@ -93,6 +93,7 @@ struct Journal<'a> {
     checksum_seed: u32,
     /// The newest transaction that revoked a block.
     revoked: HashMap<u64, u32>,
+    n_revokes: usize,
 }
 
 /// A committed transaction.
@@ -123,6 +124,7 @@ impl<'a> Journal<'a> {
             incompat: 0,
             checksum_seed: 0,
             revoked: HashMap::new(),
+            n_revokes: 0,
         };
         let raw = journal.block(0)?;
         let kind = be32_at(&raw, 4)?;
@@ -258,6 +260,10 @@ impl<'a> Journal<'a> {
         let used = index(be32_at(&raw, HEADER_BYTES)?).min(raw.len());
         let size = if self.incompat & INCOMPAT_64BIT != 0 { 8 } else { 4 };
         let records = raw.get(HEADER_BYTES + 4..used).unwrap_or_default();
+        self.n_revokes = self.n_revokes.saturating_add(records.len() / size);
+        if self.n_revokes > MAX_REVOKES {
+            return Err(Error::unsupported("a journal that revokes more than four million blocks"));
+        }
         for record in records.chunks_exact(size) {
             let block = match size {
                 8 => join(be32_at(record, 0)?, be32_at(record, 4)?),
@@ -265,9 +271,6 @@ impl<'a> Journal<'a> {
             };
             // Transactions come oldest first, so that the newest stays.
             self.revoked.insert(block, sequence);
-        }
-        if self.revoked.len() > MAX_REVOKED {
-            return Err(Error::unsupported("a journal that revokes more than four million blocks"));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! read from there (see `journal`), so a guest that was switched off hard is seen as its kernel
 //! would see it after recovery.
 //!
-//! Limits: directories of 512 MiB, attribute values of 64 KiB, extent trees of depth 5, journals
+//! Limits: directories of 128 MiB, attribute values of 64 KiB, extent trees of depth 5, journals
 //! of a million blocks. Memory: 8 MiB of metadata blocks and some ten thousand inodes are kept.
 
 mod acl;

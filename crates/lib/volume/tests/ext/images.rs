@@ -103,7 +103,7 @@ fn owners_and_times(root: &Path) -> Result<()> {
     fs::write(&file, "x")?;
     rustix::fs::chown(&file, Some(Uid::from_raw(70_001)), Some(Gid::from_raw(3_000_000_000)))?;
     rustix::fs::chmod(&file, Mode::from(0o6755))?;
-    rustix::fs::chmod(&root.join("etc/deep"), Mode::from(0o1777))?;
+    rustix::fs::chmod(root.join("etc/deep"), Mode::from(0o1777))?;
     for (name, seconds) in [("old", -5_000_000_000), ("new", 5_000_000_000), ("zero", 0)] {
         let path = root.join(name);
         fs::write(&path, name)?;

@@ -2,7 +2,7 @@
 
 use kiln_fixtures::mounted::run;
 use kiln_fixtures::walk::{self, Summary};
-use kiln_volume::FsKind;
+use kiln_volume::{FileType, FsKind, Tree};
 
 use crate::images::{Image, fill, fragmented, many_names, xattrs};
 
@@ -140,4 +140,59 @@ fn dumped_features(image: &Image) -> String {
     let dump = run("dumpe2fs", &["-h", &image.path().to_string_lossy()]).unwrap();
     let line = dump.lines().find_map(|line| line.strip_prefix("Filesystem features:")).unwrap();
     line.trim().to_owned()
+}
+
+/// `chattr +i`, which the kernel's stat does not tell.
+#[test]
+fn an_immutable_file() {
+    let image = Image::make(&["mkfs.ext4"], 16 * MIB);
+    {
+        let mounted = image.mount("");
+        for name in ["shadow", "passwd"] {
+            std::fs::write(mounted.join(name), name).unwrap();
+        }
+        run("chattr", &["+i", &mounted.join("shadow").to_string_lossy()]).unwrap();
+    }
+    let tree = Tree::new(image.open());
+    assert!(tree.stat("/shadow").unwrap().unwrap().immutable);
+    assert!(!tree.stat("/passwd").unwrap().unwrap().immutable);
+}
+
+/// Another reader, written by others from the same documentation: names, modes and contents.
+#[test]
+fn ext4_view_agrees() {
+    let image = Image::make(&["mkfs.ext4", "-b", "1024"], 64 * MIB);
+    {
+        let mounted = image.mount("");
+        many_names(&mounted.join("many"), 500, 30).unwrap();
+        fragmented(mounted.path(), 50).unwrap();
+    }
+    let theirs = ext4_view::Ext4::load(Box::new(image.bytes())).unwrap();
+    let ours = Tree::new(image.open());
+    let mut n_files = 0;
+    for directory in ["/", "/many", "/comb"] {
+        let mut names = Vec::new();
+        for entry in theirs.read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().as_ref().to_vec();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let path = [directory.as_bytes(), b"/", &name].concat();
+            let stat = ours.stat(&path).unwrap().unwrap();
+            let metadata = entry.metadata().unwrap();
+            assert_eq!(stat.mode, metadata.mode() & 0o7777);
+            assert_eq!((stat.uid, stat.gid), (metadata.uid(), metadata.gid()));
+            if stat.file_type == FileType::Regular {
+                let content = theirs.read(entry.path().as_path()).unwrap();
+                assert!(ours.read(&path, MIB).unwrap().unwrap() == content, "{path:?}");
+                n_files += 1;
+            }
+            names.push(name);
+        }
+        names.sort();
+        let listed: Vec<_> = ours.list(directory).unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(listed, names);
+    }
+    assert_eq!(n_files, 551);
 }
