@@ -31,6 +31,7 @@ use kiln_disk::{Error, Result, Source};
 
 use self::cache::Cache;
 use self::device::{Device, Overlay};
+use self::dir::Names;
 use self::features::INCOMPAT_RECOVER;
 use self::inode::Inode;
 use self::journal::Replay;
@@ -43,6 +44,8 @@ const ROOT_INODE: u64 = 2;
 const MAX_CACHED_INODES: usize = 16 << 10;
 /// Places of inode tables that are kept, one a group.
 const MAX_CACHED_GROUPS: usize = 16 << 10;
+/// Names of directories that are kept by name, some 80 bytes each.
+const MAX_CACHED_NAMES: usize = 64 << 10;
 /// Linux makes no longer link (PATH_MAX), and a block bounds it anyway.
 const MAX_LINK_BYTES: u64 = 64 << 10;
 /// `s_state`: unmounted cleanly, and the kernel found errors.
@@ -68,6 +71,7 @@ struct ExtFs {
     device: Device,
     inode_tables: Cache<u64, u64>,
     inodes: Cache<u32, Arc<Inode>>,
+    names: Cache<u32, Arc<Names>>,
 }
 
 impl fmt::Debug for ExtFs {
@@ -127,6 +131,7 @@ impl ExtFs {
             superblock,
             inode_tables: Cache::new(MAX_CACHED_GROUPS),
             inodes: Cache::new(MAX_CACHED_INODES),
+            names: Cache::new(MAX_CACHED_NAMES),
         }
     }
 }
@@ -142,15 +147,8 @@ impl Filesystem for ExtFs {
 
     fn lookup(&self, dir: Node, name: &[u8]) -> Result<Option<Node>> {
         let inode = self.inode(dir.ino)?;
-        let mut found = None;
-        self.scan_dir(&inode, &mut |entry| {
-            if entry.name != name {
-                return ControlFlow::Continue(());
-            }
-            found = Some(Node { tree: 0, ino: u64::from(entry.inode) });
-            ControlFlow::Break(())
-        })?;
-        Ok(found)
+        let found = self.find_name(&inode, name)?;
+        Ok(found.map(|number| Node { tree: 0, ino: u64::from(number) }))
     }
 
     fn stat(&self, node: Node) -> Result<Stat> {

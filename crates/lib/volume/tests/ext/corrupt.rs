@@ -225,6 +225,21 @@ fn each_spoiled_field_of_a_directory_is_named() {
     }
 }
 
+/// What stands before the fault is still found, as the kernel would find it.
+#[test]
+fn names_before_a_spoiled_entry_are_found() {
+    let sample = Sample::plain();
+    let number = sample.number("/a");
+    let block = sample.first_block(number);
+    let first = block + 24;
+    let name_bytes = usize::from(sample.bytes[first + 6]);
+    let name = &sample.bytes[first + 8..first + 8 + name_bytes];
+    let second = first + (u32_at(&sample.bytes, first + 4) & 0xffff) as usize;
+    let tree = Tree::new(sample.with(second + 4, &[3, 0]).open().unwrap());
+    assert!(tree.exists([b"/a/", name].concat()).unwrap());
+    assert_eq!(tree.exists("/a/none").unwrap_err().kind(), Kind::Corrupt);
+}
+
 #[test]
 fn each_wrong_checksum_is_named() {
     let sample = Sample::new("metadata_csum,64bit,^has_journal");

@@ -110,3 +110,23 @@ fn a_spoiled_copy_in_the_journal_is_named() {
         "{message}"
     );
 }
+
+/// Nothing is known of a journal elsewhere but that it is needed.
+#[test]
+fn a_journal_on_another_device_is_noted() {
+    let mut bytes = Image::make(&["mkfs.ext4", "-O", "^metadata_csum"], 16 * MIB).bytes();
+    bytes[1024 + 0x60] |= 4;
+    bytes[1024 + 0xe0] = 0;
+    let fs = kiln_volume::open_ext(kiln_disk::MemSource::shared(bytes)).unwrap();
+    let notes = ["needs recovery", "the journal is on another device and was not replayed"];
+    assert_eq!(fs.info().notes, notes);
+}
+
+#[test]
+fn an_empty_journal_that_is_to_be_replayed() {
+    let mut bytes = Image::make(&["mkfs.ext4", "-O", "^metadata_csum"], 16 * MIB).bytes();
+    bytes[1024 + 0x60] |= 4;
+    let fs = kiln_volume::open_ext(kiln_disk::MemSource::shared(bytes)).unwrap();
+    let notes = ["needs recovery", "journal replayed in memory: 0 blocks"];
+    assert_eq!(fs.info().notes, notes);
+}
