@@ -196,3 +196,13 @@ fn ext4_view_agrees() {
     }
     assert_eq!(n_files, 551);
 }
+
+/// 84 entries fit a block of 1 KiB and four the inode: 800 extents need a tree of depth 2.
+#[test]
+fn a_deep_extent_tree() {
+    let image = Image::make(&["mkfs.ext4", "-b", "1024"], 64 * MIB);
+    fragmented(image.mount("").path(), 800).unwrap();
+    let tree = run("debugfs", &["-R", "ex /fragmented", &image.path().to_string_lossy()]).unwrap();
+    assert!(tree.contains(" 2/ 2 "), "{tree}");
+    compare_filled(&image);
+}
