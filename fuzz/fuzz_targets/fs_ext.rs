@@ -1,2 +1,12 @@
+//! Any bytes as an ext filesystem: opened, and up to 200 nodes read in every way there is.
+//!
+//! The same calls on mutated sound images are the test `mutate` of kiln-volume.
 #![no_main]
-libfuzzer_sys::fuzz_target!(|_data: &[u8]| {});
+
+use kiln_disk::MemSource;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Ok(fs) = kiln_volume::open_ext(MemSource::shared(data)) {
+        kiln_fixtures::walk::exercise(&*fs, 200);
+    }
+});

@@ -26,13 +26,14 @@ impl<K: Eq + Hash + Copy, V: Clone> Cache<K, V> {
         Self { half_capacity: capacity / 2, generations: Mutex::new(generations) }
     }
 
-    /// The value of `key`, if it is still here.
-    pub(super) fn get(&self, key: K, weight: usize) -> Option<V> {
+    /// The value of `key`, if it is still here; `weight` tells what it weighs.
+    pub(super) fn get(&self, key: K, weight: impl FnOnce(&V) -> usize) -> Option<V> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = generations.young.get(&key) {
             return Some(value.clone());
         }
         let value = generations.old.remove(&key)?;
+        let weight = weight(&value);
         generations.insert(key, value.clone(), weight, self.half_capacity);
         Some(value)
     }
@@ -64,10 +65,10 @@ mod tests {
         let cache = Cache::new(8);
         for key in 0..100 {
             cache.insert(key, key, 1);
-            assert_eq!(cache.get(0, 1), Some(0));
+            assert_eq!(cache.get(0, |_| 1), Some(0));
         }
-        assert_eq!(cache.get(50, 1), None);
-        assert_eq!(cache.get(99, 1), Some(99));
+        assert_eq!(cache.get(50, |_| 1), None);
+        assert_eq!(cache.get(99, |_| 1), Some(99));
         let generations = cache.generations.lock().unwrap();
         assert!(generations.young.len() + generations.old.len() <= 8);
     }

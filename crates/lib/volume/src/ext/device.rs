@@ -141,7 +141,7 @@ impl Device {
         check: impl FnOnce(&[u8]) -> Result<()>,
     ) -> Result<Arc<[u8]>> {
         let weight = index(self.block_size);
-        if let Some(bytes) = self.cache.get((block, role), weight) {
+        if let Some(bytes) = self.cache.get((block, role), |_| weight) {
             return Ok(bytes);
         }
         let mut bytes = vec![0; weight];

@@ -4,7 +4,9 @@
 //! like entries without an inode, so that a linear scan passes over them. Linux
 //! Documentation/filesystems/ext4/directory.rst.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use kiln_disk::{Error, Result};
 
@@ -16,13 +18,19 @@ use super::le::{crc32c, slice_at, u8_at, u16_at, u32_at};
 use super::map::encrypted;
 use crate::fs::{DirEntry, FileType, Node};
 
-/// Ten million names; the largest directory seen in a guest has some ten thousand.
-const MAX_DIR_BYTES: u64 = 512 << 20;
+/// Some million names; the largest directory seen in a guest has ten thousand.
+const MAX_DIR_BYTES: u64 = 128 << 20;
 /// Inode, length, name length, type: what an entry has before its name.
 const ENTRY_HEADER_BYTES: usize = 8;
 /// The type byte of the entry that holds a block's checksum (EXT4_FT_DIR_CSUM).
 const TYPE_CHECKSUM: u8 = 0xde;
 const TAIL_BYTES: usize = 12;
+
+/// Directories up to this size are kept by name: some 50,000 names, at most 15 MB of memory.
+const MAX_INDEXED_BYTES: u64 = 2 << 20;
+
+/// The inodes of a directory by name.
+pub(super) type Names = HashMap<Box<[u8]>, u32>;
 
 /// An entry as it lies in its block.
 pub(super) struct RawEntry<'a> {
@@ -37,7 +45,7 @@ impl ExtFs {
     /// # Errors
     ///
     /// `Corrupt` where a block breaks the format or holds a name that no directory may hold,
-    /// `Unsupported` for an encrypted directory and one of more than 512 MiB.
+    /// `Unsupported` for an encrypted directory and one of more than 128 MiB.
     pub(super) fn scan_dir(
         &self,
         inode: &Inode,
@@ -80,6 +88,46 @@ impl ExtFs {
             logical = logical.saturating_add(n);
         }
         Ok(())
+    }
+
+    /// The inode that `name` has in the directory `inode`.
+    ///
+    /// The names of a directory are kept by name, since paths go through the same few again and
+    /// again; a directory too large for that, or spoiled behind the name, is scanned for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ExtFs::scan_dir`].
+    pub(super) fn find_name(&self, inode: &Inode, name: &[u8]) -> Result<Option<u32>> {
+        if inode.stat.size_bytes <= MAX_INDEXED_BYTES
+            && let Ok(names) = self.names_of(inode)
+        {
+            return Ok(names.get(name).copied());
+        }
+        let mut found = None;
+        self.scan_dir(inode, &mut |entry| {
+            if entry.name != name {
+                return ControlFlow::Continue(());
+            }
+            found = Some(entry.inode);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
+    fn names_of(&self, inode: &Inode) -> Result<Arc<Names>> {
+        // One more than its names, so that an empty directory has a weight as well.
+        if let Some(names) = self.names.get(inode.number, |names| names.len() + 1) {
+            return Ok(names);
+        }
+        let mut names = Names::new();
+        self.scan_dir(inode, &mut |entry| {
+            names.entry(entry.name.into()).or_insert(entry.inode);
+            ControlFlow::Continue(())
+        })?;
+        let names = Arc::new(names);
+        self.names.insert(inode.number, Arc::clone(&names), names.len() + 1);
+        Ok(names)
     }
 
     /// The entry as callers see it.

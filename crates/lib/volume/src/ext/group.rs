@@ -22,7 +22,7 @@ impl ExtFs {
     ///
     /// `Corrupt` for a wrong checksum or a table outside the filesystem.
     pub(super) fn inode_table(&self, group: u64) -> Result<u64> {
-        if let Some(table) = self.inode_tables.get(group, 1) {
+        if let Some(table) = self.inode_tables.get(group, |_| 1) {
             return Ok(table);
         }
         let superblock = &self.superblock;

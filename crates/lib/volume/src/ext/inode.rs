@@ -83,7 +83,7 @@ impl ExtFs {
                 let n_inodes = self.superblock.n_inodes;
                 Error::corrupt(format!("inode {number} is outside 1..={n_inodes}"))
             })?;
-        if let Some(inode) = self.inodes.get(number, 1) {
+        if let Some(inode) = self.inodes.get(number, |_| 1) {
             return Ok(inode);
         }
         let per_group = self.superblock.inodes_per_group.max(1);

@@ -5,7 +5,7 @@
 //! read from there (see `journal`), so a guest that was switched off hard is seen as its kernel
 //! would see it after recovery.
 //!
-//! Limits: directories of 512 MiB, attribute values of 64 KiB, extent trees of depth 5, journals
+//! Limits: directories of 128 MiB, attribute values of 64 KiB, extent trees of depth 5, journals
 //! of a million blocks. Memory: 8 MiB of metadata blocks and some ten thousand inodes are kept.
 
 mod acl;
@@ -17,6 +17,7 @@ mod extents;
 mod features;
 mod group;
 mod inode;
+mod journal;
 mod le;
 mod map;
 mod superblock;
@@ -30,7 +31,10 @@ use kiln_disk::{Error, Result, Source};
 
 use self::cache::Cache;
 use self::device::{Device, Overlay};
+use self::dir::Names;
+use self::features::INCOMPAT_RECOVER;
 use self::inode::Inode;
+use self::journal::Replay;
 use self::map::encrypted;
 use self::superblock::{SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, Superblock};
 use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, Node, Stat, Xattr};
@@ -40,6 +44,8 @@ const ROOT_INODE: u64 = 2;
 const MAX_CACHED_INODES: usize = 16 << 10;
 /// Places of inode tables that are kept, one a group.
 const MAX_CACHED_GROUPS: usize = 16 << 10;
+/// Names of directories that are kept by name, some 80 bytes each.
+const MAX_CACHED_NAMES: usize = 64 << 10;
 /// Linux makes no longer link (PATH_MAX), and a block bounds it anyway.
 const MAX_LINK_BYTES: u64 = 64 << 10;
 /// `s_state`: unmounted cleanly, and the kernel found errors.
@@ -65,6 +71,7 @@ struct ExtFs {
     device: Device,
     inode_tables: Cache<u64, u64>,
     inodes: Cache<u32, Arc<Inode>>,
+    names: Cache<u32, Arc<Names>>,
 }
 
 impl fmt::Debug for ExtFs {
@@ -76,17 +83,55 @@ impl fmt::Debug for ExtFs {
 impl ExtFs {
     fn open(source: Source) -> Result<Self> {
         let superblock = read_superblock(&source)?;
-        Ok(Self::with(source, superblock, Overlay::new()))
+        let block_size = u64::from(superblock.block_size);
+        let n_blocks = superblock.n_blocks;
+        let device = Device::new(source.clone(), block_size, n_blocks, Overlay::new());
+        let plain = Self::with(superblock, device);
+        if plain.superblock.features.incompat & INCOMPAT_RECOVER == 0 {
+            return Ok(plain);
+        }
+        plain.recovered(source)
     }
 
-    fn with(source: Source, superblock: Superblock, overlay: Overlay) -> Self {
-        let block_size = u64::from(superblock.block_size);
+    /// The filesystem as it is after its journal was replayed, which is done in memory.
+    fn recovered(mut self, source: Source) -> Result<Self> {
+        self.info.notes.push("needs recovery".to_owned());
+        if self.superblock.journal_inode == 0 {
+            let note = "the journal is on another device and was not replayed";
+            self.info.notes.push(note.to_owned());
+            return Ok(self);
+        }
+        let journal = self.inode(u64::from(self.superblock.journal_inode))?;
+        let Replay { overlay, notes } = journal::replay(&self, &journal)?;
+        let n_blocks = overlay.len();
+        // The superblock is logged like any block: counts and features may be newer there.
+        let device =
+            Device::new(source.clone(), self.device.block_size(), self.device.n_blocks(), overlay);
+        let mut raw = [0; SUPERBLOCK_BYTES];
+        device.read(0, SUPERBLOCK_OFFSET, &mut raw)?;
+        let superblock = Superblock::decode(&raw)?;
+        if superblock.block_size != self.superblock.block_size
+            || superblock.n_blocks != self.superblock.n_blocks
+        {
+            return Err(Error::corrupt("journal: its superblock has another geometry"));
+        }
+        let mut recovered = Self::with(superblock, device);
+        let replayed = format!("journal replayed in memory: {n_blocks} blocks");
+        // The remarks on the superblock may have changed; ours on the journal come behind them.
+        recovered.info.notes.push("needs recovery".to_owned());
+        recovered.info.notes.push(replayed);
+        recovered.info.notes.extend(notes);
+        Ok(recovered)
+    }
+
+    fn with(superblock: Superblock, device: Device) -> Self {
         Self {
             info: info(&superblock),
-            device: Device::new(source, block_size, superblock.n_blocks, overlay),
+            device,
             superblock,
             inode_tables: Cache::new(MAX_CACHED_GROUPS),
             inodes: Cache::new(MAX_CACHED_INODES),
+            names: Cache::new(MAX_CACHED_NAMES),
         }
     }
 }
@@ -102,15 +147,8 @@ impl Filesystem for ExtFs {
 
     fn lookup(&self, dir: Node, name: &[u8]) -> Result<Option<Node>> {
         let inode = self.inode(dir.ino)?;
-        let mut found = None;
-        self.scan_dir(&inode, &mut |entry| {
-            if entry.name != name {
-                return ControlFlow::Continue(());
-            }
-            found = Some(Node { tree: 0, ino: u64::from(entry.inode) });
-            ControlFlow::Break(())
-        })?;
-        Ok(found)
+        let found = self.find_name(&inode, name)?;
+        Ok(found.map(|number| Node { tree: 0, ino: u64::from(number) }))
     }
 
     fn stat(&self, node: Node) -> Result<Stat> {

@@ -14,14 +14,14 @@ use rustix::fs::{
 use std::sync::Arc;
 
 /// An image in a directory of its own, which goes with it.
-pub struct Image {
+pub(crate) struct Image {
     directory: tempfile::TempDir,
 }
 
 impl Image {
     /// `mkfs` (with its options) on a new file of `size_bytes`. The times of day and the UUID are
     /// fixed, so that the same image comes out on every run.
-    pub fn make(mkfs: &[&str], size_bytes: u64) -> Self {
+    pub(crate) fn make(mkfs: &[&str], size_bytes: u64) -> Self {
         let image = Self { directory: tempfile::tempdir().unwrap() };
         File::create(image.path()).unwrap().set_len(size_bytes).unwrap();
         let path = image.path().to_string_lossy().into_owned();
@@ -31,25 +31,30 @@ impl Image {
         image
     }
 
-    pub fn path(&self) -> PathBuf {
+    /// A place for an image that is copied there.
+    pub(crate) fn empty() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("image")
     }
 
-    pub fn mount(&self, options: &str) -> Mounted {
+    pub(crate) fn mount(&self, options: &str) -> Mounted {
         Mounted::new(&self.path(), options).unwrap()
     }
 
     /// Open it by kiln.
-    pub fn open(&self) -> Arc<dyn Filesystem> {
+    pub(crate) fn open(&self) -> Arc<dyn Filesystem> {
         kiln_volume::open_ext(FileSource::shared(&self.path()).unwrap()).unwrap()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         fs::read(self.path()).unwrap()
     }
 
     /// Run `debugfs -w` with one command after another.
-    pub fn debugfs(&self, commands: &[&str]) {
+    pub(crate) fn debugfs(&self, commands: &[&str]) {
         for command in commands {
             run("debugfs", &["-w", "-R", command, &self.path().to_string_lossy()]).unwrap();
         }
@@ -57,7 +62,7 @@ impl Image {
 }
 
 /// All kinds of files, names, sizes, owners and attributes.
-pub fn fill(root: &Path) -> Result<()> {
+pub(crate) fn fill(root: &Path) -> Result<()> {
     fs::create_dir_all(root.join("etc/deep/er"))?;
     fs::write(root.join("etc/fstab"), "UUID=1 / ext4 defaults 0 1\n")?;
     fs::write(root.join("etc/empty"), "")?;
@@ -98,7 +103,7 @@ fn owners_and_times(root: &Path) -> Result<()> {
     fs::write(&file, "x")?;
     rustix::fs::chown(&file, Some(Uid::from_raw(70_001)), Some(Gid::from_raw(3_000_000_000)))?;
     rustix::fs::chmod(&file, Mode::from(0o6755))?;
-    rustix::fs::chmod(&root.join("etc/deep"), Mode::from(0o1777))?;
+    rustix::fs::chmod(root.join("etc/deep"), Mode::from(0o1777))?;
     for (name, seconds) in [("old", -5_000_000_000), ("new", 5_000_000_000), ("zero", 0)] {
         let path = root.join(name);
         fs::write(&path, name)?;
@@ -127,7 +132,7 @@ fn sparse(root: &Path) -> Result<()> {
 }
 
 /// `n` files that hold their number, with names of about `length` bytes.
-pub fn many_names(directory: &Path, n: usize, length: usize) -> Result<()> {
+pub(crate) fn many_names(directory: &Path, n: usize, length: usize) -> Result<()> {
     fs::create_dir_all(directory)?;
     for number in 0..n {
         let name = format!("{number:05}-{}", "m".repeat(length));
@@ -137,7 +142,7 @@ pub fn many_names(directory: &Path, n: usize, length: usize) -> Result<()> {
 }
 
 /// Attributes in the inode and in a block, empty and large ones, and access lists.
-pub fn xattrs(root: &Path, largest: usize) -> Result<()> {
+pub(crate) fn xattrs(root: &Path, largest: usize) -> Result<()> {
     let directory = root.join("attributes");
     fs::create_dir_all(&directory)?;
     for (name, attribute, value) in [
@@ -185,7 +190,7 @@ fn access_list() -> Vec<u8> {
 }
 
 /// Make the free space a comb, then write a file into its gaps: an extent for every block.
-pub fn fragmented(root: &Path, n_extents: usize) -> Result<()> {
+pub(crate) fn fragmented(root: &Path, n_extents: usize) -> Result<()> {
     let directory = root.join("comb");
     fs::create_dir_all(&directory)?;
     let file = File::create(root.join("fragmented"))?;
@@ -201,6 +206,6 @@ pub fn fragmented(root: &Path, n_extents: usize) -> Result<()> {
 }
 
 /// Bytes that are not alike in any two blocks.
-pub fn pattern(length: usize, seed: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 31 + at / 251 * 7 + seed * 13) % 256) as u8).collect()
 }

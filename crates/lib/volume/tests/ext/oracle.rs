@@ -2,7 +2,7 @@
 
 use kiln_fixtures::mounted::run;
 use kiln_fixtures::walk::{self, Summary};
-use kiln_volume::FsKind;
+use kiln_volume::{FileType, FsKind, Tree};
 
 use crate::images::{Image, fill, fragmented, many_names, xattrs};
 
@@ -60,7 +60,7 @@ fn ext3() {
 
 #[test]
 fn ext4_as_installed() {
-    let (image, _) = compare(&["mkfs.ext4"], 128 * MIB, 3000);
+    let (image, _) = compare(&["mkfs.ext4", "-b", "4096"], 128 * MIB, 3000);
     assert_eq!(image.open().info().kind, FsKind::Ext4);
 }
 
@@ -86,10 +86,7 @@ fn ext4_with_features_on_and_off() {
         "metadata_csum_seed,large_dir,orphan_file",
         "bigalloc",
         "sparse_super2,mmp",
-        "quota,project",
-        "casefold,verity,encrypt,stable_inodes",
     ] {
-        eprintln!("{features}");
         compare(&["mkfs.ext4", "-O", features], 64 * MIB, 900);
     }
     for inode_size in ["128", "256", "1024"] {
@@ -120,4 +117,92 @@ fn a_directory_of_5000_names() {
         let summary = compare_filled(&image);
         assert_eq!(summary.n_files, 5000);
     }
+}
+
+/// Features that a kernel may be built without: files are put in by mke2fs.
+#[test]
+fn features_that_not_every_kernel_mounts() {
+    let tree = tempfile::tempdir().unwrap();
+    std::fs::write(tree.path().join("file"), "content").unwrap();
+    let from = tree.path().to_string_lossy().into_owned();
+    for features in ["quota,project", "casefold,verity", "encrypt,stable_inodes", "fast_commit"] {
+        let image = Image::make(&["mkfs.ext4", "-O", features, "-d", &from], 16 * MIB);
+        let fs = image.open();
+        assert_eq!(fs.info().features.join(" "), dumped_features(&image));
+        let node = fs.lookup(fs.root(), b"file").unwrap().unwrap();
+        let mut content = [0; 9];
+        assert_eq!(fs.read_at(node, 0, &mut content).unwrap(), 7);
+        assert_eq!(&content, b"content\0\0");
+    }
+}
+
+fn dumped_features(image: &Image) -> String {
+    let dump = run("dumpe2fs", &["-h", &image.path().to_string_lossy()]).unwrap();
+    let line = dump.lines().find_map(|line| line.strip_prefix("Filesystem features:")).unwrap();
+    line.trim().to_owned()
+}
+
+/// `chattr +i`, which the kernel's stat does not tell.
+#[test]
+fn an_immutable_file() {
+    let image = Image::make(&["mkfs.ext4"], 16 * MIB);
+    {
+        let mounted = image.mount("");
+        for name in ["shadow", "passwd"] {
+            std::fs::write(mounted.join(name), name).unwrap();
+        }
+        run("chattr", &["+i", &mounted.join("shadow").to_string_lossy()]).unwrap();
+    }
+    let tree = Tree::new(image.open());
+    assert!(tree.stat("/shadow").unwrap().unwrap().immutable);
+    assert!(!tree.stat("/passwd").unwrap().unwrap().immutable);
+}
+
+/// Another reader, written by others from the same documentation: names, modes and contents.
+#[test]
+fn ext4_view_agrees() {
+    let image = Image::make(&["mkfs.ext4", "-b", "1024"], 64 * MIB);
+    {
+        let mounted = image.mount("");
+        many_names(&mounted.join("many"), 500, 30).unwrap();
+        fragmented(mounted.path(), 50).unwrap();
+    }
+    let theirs = ext4_view::Ext4::load(Box::new(image.bytes())).unwrap();
+    let ours = Tree::new(image.open());
+    let mut n_files = 0;
+    for directory in ["/", "/many", "/comb"] {
+        let mut names = Vec::new();
+        for entry in theirs.read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().as_ref().to_vec();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let path = [directory.as_bytes(), b"/", &name].concat();
+            let stat = ours.stat(&path).unwrap().unwrap();
+            let metadata = entry.metadata().unwrap();
+            assert_eq!(stat.mode, metadata.mode() & 0o7777);
+            assert_eq!((stat.uid, stat.gid), (metadata.uid(), metadata.gid()));
+            if stat.file_type == FileType::Regular {
+                let content = theirs.read(entry.path().as_path()).unwrap();
+                assert!(ours.read(&path, MIB).unwrap().unwrap() == content, "{path:?}");
+                n_files += 1;
+            }
+            names.push(name);
+        }
+        names.sort();
+        let listed: Vec<_> = ours.list(directory).unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(listed, names);
+    }
+    assert_eq!(n_files, 551);
+}
+
+/// 84 entries fit a block of 1 KiB and four the inode: 800 extents need a tree of depth 2.
+#[test]
+fn a_deep_extent_tree() {
+    let image = Image::make(&["mkfs.ext4", "-b", "1024"], 64 * MIB);
+    fragmented(image.mount("").path(), 800).unwrap();
+    let tree = run("debugfs", &["-R", "ex /fragmented", &image.path().to_string_lossy()]).unwrap();
+    assert!(tree.contains(" 2/ 2 "), "{tree}");
+    compare_filled(&image);
 }
