@@ -58,7 +58,7 @@ impl BlockSource for Sparse {
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let Ok(fs) = kiln_volume::door::btrfs(Arc::new(Sparse::new(data))) else { return };
+    let Ok(fs) = kiln_volume::open_btrfs(Arc::new(Sparse::new(data))) else { return };
     let mut pending = vec![fs.root()];
     if let Ok(subvolumes) = fs.subvolumes() {
         pending.extend(subvolumes.iter().map(|subvolume| subvolume.root));

@@ -12,6 +12,7 @@ mod layout;
 mod mem;
 mod tree;
 
+pub use btrfs::open as open_btrfs;
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{
@@ -20,10 +21,3 @@ pub use layout::{
 };
 pub use mem::MemFs;
 pub use tree::{FileReader, Located, Tree};
-
-/// One reader at a time, without detection: the door of the fuzzers and of the tests that compare
-/// with the kernel. Not part of the library's interface.
-#[doc(hidden)]
-pub mod door {
-    pub use crate::btrfs::open as btrfs;
-}

@@ -247,3 +247,43 @@ impl Paths<'_> {
         Ok(name.map(|name| (key.offset, name.to_vec())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btrfs::tests::sample::Sample;
+
+    fn root() -> Root {
+        let pointer = Pointer { logical: 0, level: 0, generation: 0, first: None };
+        Root { pointer, n_refs: 1, is_snapshot: false }
+    }
+
+    fn place(parent: u64, name: &str) -> Place {
+        Place { parent, dir: FIRST_FREE, name: name.into() }
+    }
+
+    /// 256 and 257 name each other, 258 is below them, 259 is sound, 260 has no parent, and
+    /// 300 to 20,000 are nested in each other, which exceeds any path.
+    #[test]
+    fn circles_and_endless_paths_have_no_path() {
+        let sample = Sample::single();
+        let store = sample.store();
+        let roots: BTreeMap<u64, Root> = (5..20_001).map(|id| (id, root())).collect();
+        let mut parents: HashMap<u64, Place> =
+            (300..20_001).map(|id| (id, place(id - 1, "x"))).collect();
+        parents.insert(256, place(257, "a"));
+        parents.insert(257, place(256, "b"));
+        parents.insert(258, place(256, "c"));
+        parents.insert(259, place(TOP_LEVEL, "@"));
+        parents.insert(300, place(259, "x"));
+        let known = HashMap::new();
+        let mut paths = Paths { store: &store, roots: &roots, parents: &parents, known, steps: 0 };
+        let mut path = |id| paths.of(id).unwrap().map(|path| String::from_utf8(path).unwrap());
+        for lost in [256, 257, 258, 260, 20_000] {
+            assert_eq!(path(lost), None, "{lost}");
+        }
+        assert_eq!(path(TOP_LEVEL).as_deref(), Some(""));
+        assert_eq!(path(259).as_deref(), Some("@"));
+        assert_eq!(path(302).as_deref(), Some("@/x/x/x"));
+    }
+}

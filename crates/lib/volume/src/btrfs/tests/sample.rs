@@ -12,18 +12,18 @@ use crate::btrfs::superblock::{self, Superblock};
 use crate::btrfs::{open, subvolume};
 use crate::fs::Filesystem;
 
-pub(super) const SUPERBLOCK: u64 = 64 << 10;
-pub(super) const NODE_BYTES: usize = 4096;
+pub(in crate::btrfs) const SUPERBLOCK: u64 = 64 << 10;
+pub(in crate::btrfs) const NODE_BYTES: usize = 4096;
 
 /// An image in memory with the files of [`populate`], in nodes of 4 KiB.
 #[derive(Clone)]
-pub(super) struct Sample {
+pub(in crate::btrfs) struct Sample {
     bytes: Arc<[u8]>,
-    pub(super) superblock: Superblock,
+    pub(in crate::btrfs) superblock: Superblock,
 }
 
 impl Sample {
-    pub(super) fn new(size_mib: u64, options: &[&str]) -> Self {
+    pub(in crate::btrfs) fn new(size_mib: u64, options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (root, file) = (dir.path().join("root"), dir.path().join("image"));
         populate(&root);
@@ -44,29 +44,41 @@ impl Sample {
     }
 
     /// 32 MiB, one copy of everything.
-    pub(super) fn single() -> Self {
+    pub(in crate::btrfs) fn single() -> Self {
         Self::new(32, &["-M", "-m", "single", "-d", "single"])
     }
 
-    pub(super) fn patched(&self) -> Patched {
+    pub(in crate::btrfs) fn patched(&self) -> Patched {
         Patched { bytes: Arc::clone(&self.bytes), patches: Vec::new() }
     }
 
-    pub(super) fn store(&self) -> Store {
+    pub(in crate::btrfs) fn store(&self) -> Store {
         Store::open(Arc::new(self.patched()), self.superblock.clone()).unwrap()
     }
 
     /// The copies of the block that `pointer` leads to, by their place in the image.
-    pub(super) fn copies(&self, pointer: &Pointer) -> Vec<u64> {
+    pub(in crate::btrfs) fn copies(&self, pointer: &Pointer) -> Vec<u64> {
         self.store().physical(pointer.logical)
     }
 
-    pub(super) fn top_level(&self) -> Pointer {
+    pub(in crate::btrfs) fn top_level(&self) -> Pointer {
         subvolume::root(&self.store(), subvolume::TOP_LEVEL).unwrap().unwrap().pointer
     }
 
+    /// Where `bytes` are in tree blocks: the block, and the byte in it.
+    pub(in crate::btrfs) fn find(&self, bytes: &[u8]) -> Vec<(u64, usize)> {
+        let mut found = Vec::new();
+        for at in self.tree_blocks() {
+            let start = usize::try_from(at).unwrap();
+            let block = &self.bytes[start..start + NODE_BYTES];
+            let here = block.windows(bytes.len()).enumerate().filter(|(_, b)| *b == bytes);
+            found.extend(here.map(|(within, _)| (at, within)));
+        }
+        found
+    }
+
     /// Every tree block of the image, in use or not.
-    pub(super) fn tree_blocks(&self) -> Vec<u64> {
+    pub(in crate::btrfs) fn tree_blocks(&self) -> Vec<u64> {
         let starts = (0..self.bytes.len()).step_by(NODE_BYTES);
         starts
             .filter(|&at| {
@@ -93,19 +105,25 @@ fn populate(root: &std::path::Path) {
 
 /// An image with changes on top.
 #[derive(Clone)]
-pub(super) struct Patched {
+pub(in crate::btrfs) struct Patched {
     bytes: Arc<[u8]>,
     patches: Vec<(u64, Vec<u8>)>,
 }
 
 impl Patched {
     /// Put `patch` at byte `at`, without minding checksums.
-    pub(super) fn put(&mut self, at: u64, patch: &[u8]) {
+    pub(in crate::btrfs) fn put(&mut self, at: u64, patch: &[u8]) {
         self.patches.push((at, patch.to_vec()));
     }
 
     /// Put `patch` at byte `within` the block of `length` bytes at `block`, and its checksum right.
-    pub(super) fn put_sound(&mut self, sb: &Superblock, block: u64, within: usize, patch: &[u8]) {
+    pub(in crate::btrfs) fn put_sound(
+        &mut self,
+        sb: &Superblock,
+        block: u64,
+        within: usize,
+        patch: &[u8],
+    ) {
         let length = if block == SUPERBLOCK { 4096 } else { NODE_BYTES };
         let mut bytes = vec![0; length];
         self.read_at(block, &mut bytes).unwrap();
@@ -116,7 +134,7 @@ impl Patched {
         self.patches.push((block, bytes));
     }
 
-    pub(super) fn open(&self) -> Result<Arc<dyn Filesystem>> {
+    pub(in crate::btrfs) fn open(&self) -> Result<Arc<dyn Filesystem>> {
         open(Arc::new(self.clone()))
     }
 }
