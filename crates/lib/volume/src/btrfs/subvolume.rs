@@ -12,7 +12,7 @@ use super::checksum::name_hash;
 use super::field::{u8_at, u16_at, u32_at, u64_at, uuid_at};
 use super::inode::{DIR_ITEM, INODE_REF, dir_items};
 use super::store::Store;
-use crate::fs::{Node, Subvolume};
+use crate::fs::{DirEntry, Node, Subvolume};
 
 /// The tree of the top level, which has no name.
 pub(super) const TOP_LEVEL: u64 = 5;
@@ -227,6 +227,9 @@ impl Paths<'_> {
             names.push(name);
             dir = parent;
         }
+        if !names.iter().all(|name| DirEntry::is_legal_name(name)) {
+            return Ok(None);
+        }
         for name in names.iter().rev() {
             if !path.is_empty() {
                 path.push(b'/');
@@ -262,8 +265,9 @@ mod tests {
         Place { parent, dir: FIRST_FREE, name: name.into() }
     }
 
-    /// 256 and 257 name each other, 258 is below them, 259 is sound, 260 has no parent, and
-    /// 300 to 20,000 are nested in each other, which exceeds any path.
+    /// 256 and 257 name each other, 258 is below them, 259 is sound, 260 has no parent,
+    /// 261 has a name that none may have, and 300 to 20,000 are nested in each other, which exceeds
+    /// any path.
     #[test]
     fn circles_and_endless_paths_have_no_path() {
         let sample = Sample::single();
@@ -275,11 +279,12 @@ mod tests {
         parents.insert(257, place(256, "b"));
         parents.insert(258, place(256, "c"));
         parents.insert(259, place(TOP_LEVEL, "@"));
+        parents.insert(261, place(TOP_LEVEL, "../@"));
         parents.insert(300, place(259, "x"));
         let known = HashMap::new();
         let mut paths = Paths { store: &store, roots: &roots, parents: &parents, known, steps: 0 };
         let mut path = |id| paths.of(id).unwrap().map(|path| String::from_utf8(path).unwrap());
-        for lost in [256, 257, 258, 260, 20_000] {
+        for lost in [256, 257, 258, 260, 261, 20_000] {
             assert_eq!(path(lost), None, "{lost}");
         }
         assert_eq!(path(TOP_LEVEL).as_deref(), Some(""));
