@@ -25,6 +25,7 @@ mod tree;
 pub use ext::open as open_ext;
 #[doc(hidden)]
 pub use exercise::{exercise_filesystem, exercise_volumes};
+pub use btrfs::open as open_btrfs;
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{
@@ -34,10 +35,3 @@ pub use layout::{
 pub use mem::MemFs;
 pub use scan::scan;
 pub use tree::{FileReader, Located, Tree};
-
-/// One reader at a time, without detection: the door of the fuzzers and of the tests that compare
-/// with the kernel. Not part of the library's interface.
-#[doc(hidden)]
-pub mod door {
-    pub use crate::btrfs::open as btrfs;
-}

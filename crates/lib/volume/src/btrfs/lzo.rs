@@ -149,7 +149,7 @@ mod tests {
     const END: [u8; 3] = [17, 0, 0];
 
     fn unpacked(packed: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let mut room = vec![0; 64];
+        let mut room = vec![0; 50_000];
         unpack(packed, &mut room).map(|n| room[..n].to_vec())
     }
 
@@ -168,13 +168,47 @@ mod tests {
         assert_eq!(unpacked(&run).unwrap(), b"abcddddddddddd"[..14]);
     }
 
+    /// `abcd`, then `d` repeated until there are `n` bytes.
+    fn filled(n: usize) -> Vec<u8> {
+        let rest = n - 4 - 2 - 31 - 1;
+        [
+            &[17 + 4][..],
+            b"abcd",
+            &[32],
+            &vec![0; rest / 255],
+            &[u8::try_from(rest % 255 + 1).unwrap(), 0, 0],
+        ]
+        .concat()
+    }
+
+    /// The instructions that the kernel's compressor has no use for in sectors of 4 KiB.
+    #[test]
+    fn rare_copies() {
+        assert_eq!(unpacked(&[&filled(3000)[..], &END].concat()).unwrap().len(), 3000);
+        // After one to three literals: 2 bytes, distance 1 + 1.
+        let few = [&[17 + 4][..], b"abcd", &[64 | 1 << 2 | 1, 0], b"!", &[1 << 2, 0], &END];
+        assert_eq!(unpacked(&few.concat()).unwrap(), b"abcdcdc!c!");
+        // After four literals: 3 bytes, distance 2049 + 4 * 14 + 3, which is all there is.
+        let many = [&filled(2104)[..], &[1], b"wxyz", &[3 << 2 | 1, 14], b"!", &END].concat();
+        assert_eq!(unpacked(&many).unwrap()[2104..], *b"wxyzabc!");
+        // Beyond 16 KiB: 3 bytes; beyond 32 KiB: 4 bytes, and with a long length 2 + 7 + 255 + 1.
+        let d = |n: usize| u16::try_from(n << 2).unwrap().to_le_bytes();
+        let far = [&filled(20_000)[..], &[16 | 1], &d(20_000 - 16_384), &END].concat();
+        assert_eq!(unpacked(&far).unwrap()[20_000..], *b"abc");
+        let farther = [&filled(40_000)[..], &[16 | 8 | 2], &d(40_000 - 32_768), &END].concat();
+        assert_eq!(unpacked(&farther).unwrap()[40_000..], *b"abcd");
+        let long = [&filled(40_000)[..], &[16 | 8, 0, 1], &d(40_000 - 32_768), &END].concat();
+        let long = unpacked(&long).unwrap();
+        assert_eq!((long.len(), &long[40_000..40_006]), (40_265, &b"abcddd"[..]));
+    }
+
     #[test]
     fn each_fault_is_named() {
         for (packed, message) in [
             (&b""[..], "it ends inside an instruction"),
             (&[17 + 5, b'a'], "it ends inside literals"),
             (&[17 + 1, b'a', 32 | 1, 255, 0], "a copy from before its start"),
-            (&[17 + 1, b'a', 32, 100, 0, 0], "it has more than its sector takes"),
+            (&[&filled(50_000)[..], &[32 | 1, 0, 0]].concat(), "it has more than its sector takes"),
             (&[0, 0, 0, 0], "it ends inside an instruction"),
         ] {
             assert_eq!(unpacked(packed).unwrap_err(), message, "{packed:?}");

@@ -127,6 +127,12 @@ impl Store {
         })
     }
 
+    /// Where the copies of a block are on the device.
+    #[cfg(test)]
+    pub(super) fn physical(&self, logical: u64) -> Vec<u64> {
+        self.chunks.map(logical).unwrap().copies
+    }
+
     /// A walk that starts at the last item not above `key`, or at the first of all.
     pub(super) fn at_or_before(&self, root: &Pointer, key: Key) -> Result<Cursor<'_>> {
         let mut cursor = Cursor { store: self, path: Vec::new() };

@@ -12,7 +12,7 @@ use super::checksum::name_hash;
 use super::field::{u8_at, u16_at, u32_at, u64_at, uuid_at};
 use super::inode::{DIR_ITEM, INODE_REF, dir_items};
 use super::store::Store;
-use crate::fs::{Node, Subvolume};
+use crate::fs::{DirEntry, Node, Subvolume};
 
 /// The tree of the top level, which has no name.
 pub(super) const TOP_LEVEL: u64 = 5;
@@ -227,6 +227,9 @@ impl Paths<'_> {
             names.push(name);
             dir = parent;
         }
+        if !names.iter().all(|name| DirEntry::is_legal_name(name)) {
+            return Ok(None);
+        }
         for name in names.iter().rev() {
             if !path.is_empty() {
                 path.push(b'/');
@@ -245,5 +248,47 @@ impl Paths<'_> {
         }
         let name = u16_at(item, 8).and_then(|n| item.get(10..)?.get(..usize::from(n)));
         Ok(name.map(|name| (key.offset, name.to_vec())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btrfs::tests::sample::Sample;
+
+    fn root() -> Root {
+        let pointer = Pointer { logical: 0, level: 0, generation: 0, first: None };
+        Root { pointer, n_refs: 1, is_snapshot: false }
+    }
+
+    fn place(parent: u64, name: &str) -> Place {
+        Place { parent, dir: FIRST_FREE, name: name.into() }
+    }
+
+    /// 256 and 257 name each other, 258 is below them, 259 is sound, 260 has no parent,
+    /// 261 has a name that none may have, and 300 to 20,000 are nested in each other, which exceeds
+    /// any path.
+    #[test]
+    fn circles_and_endless_paths_have_no_path() {
+        let sample = Sample::single();
+        let store = sample.store();
+        let roots: BTreeMap<u64, Root> = (5..20_001).map(|id| (id, root())).collect();
+        let mut parents: HashMap<u64, Place> =
+            (300..20_001).map(|id| (id, place(id - 1, "x"))).collect();
+        parents.insert(256, place(257, "a"));
+        parents.insert(257, place(256, "b"));
+        parents.insert(258, place(256, "c"));
+        parents.insert(259, place(TOP_LEVEL, "@"));
+        parents.insert(261, place(TOP_LEVEL, "../@"));
+        parents.insert(300, place(259, "x"));
+        let known = HashMap::new();
+        let mut paths = Paths { store: &store, roots: &roots, parents: &parents, known, steps: 0 };
+        let mut path = |id| paths.of(id).unwrap().map(|path| String::from_utf8(path).unwrap());
+        for lost in [256, 257, 258, 260, 261, 20_000] {
+            assert_eq!(path(lost), None, "{lost}");
+        }
+        assert_eq!(path(TOP_LEVEL).as_deref(), Some(""));
+        assert_eq!(path(259).as_deref(), Some("@"));
+        assert_eq!(path(302).as_deref(), Some("@/x/x/x"));
     }
 }

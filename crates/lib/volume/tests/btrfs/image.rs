@@ -41,7 +41,7 @@ impl Image {
         let file = File::open(self.file()).unwrap();
         let size_bytes = file.metadata().unwrap().len();
         let source: Source = Arc::new(FileSource { file, size_bytes });
-        kiln_volume::door::btrfs(source)
+        kiln_volume::open_btrfs(source)
     }
 }
 

@@ -135,6 +135,11 @@ fn options(mkfs: &[&str], mount: &str) {
     let fs = image.open().unwrap();
     assert_eq!(fs.info().kind, FsKind::Btrfs);
     assert_eq!(fs.info().notes, [""; 0]);
+    // The kernel sets these when it has written such an extent: without, nothing was compressed.
+    if let Some(compression @ ("lzo" | "zstd")) = mount.strip_prefix("compress-force=") {
+        let feature = format!("compress_{compression}");
+        assert!(fs.info().features.contains(&feature), "{:?}", fs.info().features);
+    }
     let mounted = Mounted::new(&image, "ro");
     let n = compare::tree(&*fs, mounted.path());
     assert_eq!(n, 5028, "as many paths as were made");
@@ -166,6 +171,46 @@ fn mixed_groups_old_features_lzo() {
         &["-M", "-n", "4096", "-O", "^no-holes", "-R", "^free-space-tree"],
         "compress-force=lzo",
     );
+}
+
+/// `btrfstune -m` gives a filesystem a new id without writing its blocks again.
+#[test]
+fn a_changed_uuid() {
+    let uuid = "fedcba98-7654-3210-fedc-ba9876543210";
+    let image = Image::new(120, &[]);
+    {
+        let mounted = Mounted::new(&image, "rw");
+        fs::write(mounted.path().join("file"), numbered_lines(100)).unwrap();
+    }
+    run("btrfstune", &["-f", "-M", uuid, image.file().to_str().unwrap()]);
+    let fs = image.open().unwrap();
+    assert_eq!(fs.info().uuid.as_deref(), Some(uuid));
+    assert!(fs.info().features.iter().any(|name| name == "metadata_uuid"));
+    assert_eq!(compare::tree(&*fs, Mounted::new(&image, "ro").path()), 2);
+}
+
+/// What is cut off at the end is told, and what is left is read.
+#[test]
+fn a_cut_off_image_is_noted() {
+    let image = Image::new(200, &[]);
+    fs::OpenOptions::new().write(true).open(image.file()).unwrap().set_len(199 << 20).unwrap();
+    let fs = image.open().unwrap();
+    assert_eq!(
+        fs.info().notes,
+        ["the filesystem has 209715200 bytes and its volume only 208666624: no kernel mounts it"]
+    );
+    assert_eq!(fs.lookup(fs.root(), b"file").unwrap(), None);
+}
+
+#[test]
+fn two_devices_are_refused_by_name() {
+    let image = Image::new(200, &[]);
+    let other = Image::new(200, &[]);
+    let files = [image.file(), other.file()];
+    run("mkfs.btrfs", &["-q", "-f", files[0].to_str().unwrap(), files[1].to_str().unwrap()]);
+    let error = image.open().unwrap_err();
+    assert_eq!(error.kind(), kiln_volume::Kind::Unsupported);
+    assert_eq!(error.to_string(), "btrfs over 2 devices (at byte 65536)");
 }
 
 #[test]
