@@ -10,6 +10,7 @@ mod fs;
 mod layout;
 mod mem;
 mod tree;
+mod xfs;
 
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
@@ -19,3 +20,4 @@ pub use layout::{
 };
 pub use mem::MemFs;
 pub use tree::{FileReader, Located, Tree};
+pub use xfs::open as open_xfs;
