@@ -57,7 +57,8 @@ fn compare(bytes: &[u8], mounted: &Path) -> Result<(), String> {
 #[test]
 fn reads_what_the_kernel_reads() {
     image("-i size=512");
-    image("-m reflink=0 -b size=1024 -n size=4096 -i size=256 -m crc=0");
+    image("-m reflink=0,bigtime=0,inobtcount=0,rmapbt=0 -b size=1024 -n size=4096");
+    image("-i size=2048 -n size=65536 -m rmapbt=1");
 }
 
 /// One byte of a sound superblock is spoiled at a time.
