@@ -21,8 +21,8 @@ truncate -s 50M sparse; printf end >> sparse; fallocate -l 1M unwritten
 setfattr -n user.a -v b file; setfattr -n security.selinux -v sys:obj frag
 setfattr -n trusted.t -v q c
 for i in $(seq 90); do setfattr -n user.name$i -v value$i unwritten; done
-if [ "$BIG" ]; then setfattr -n user.big -v 0x$(head -c 60000 /dev/urandom | od -An -v -tx1 | tr -d ' \n') sparse; fi
-chattr +i hard
+setfattr -n user.big -v 0x$(head -c 60000 /dev/urandom | od -An -v -tx1 | tr -d ' \n') sparse
+cp --reflink=auto file copy; chattr +i hard
 "#;
 
 /// Make, fill, compare (`while_mounted` too), and unmount whatever happens.
