@@ -21,6 +21,7 @@ mod scan;
 mod signature;
 mod table;
 mod tree;
+mod xfs;
 
 pub use ext::open as open_ext;
 #[doc(hidden)]
@@ -35,3 +36,4 @@ pub use layout::{
 pub use mem::MemFs;
 pub use scan::scan;
 pub use tree::{FileReader, Located, Tree};
+pub use xfs::open as open_xfs;
