@@ -15,6 +15,6 @@ pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loa
 pub use check::{Check, Evidence, Finding, Item, Level, Outcome, Status};
 pub use initramfs::{Generator, Initramfs};
 pub use inspect::{Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole};
-pub use kernel::{Kernel, KernelConfig, Modules};
+pub use kernel::{Kernel, KernelConfig, KernelImage, Modules, index_entries};
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};

@@ -4,6 +4,13 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
+mod driver;
+#[cfg(test)]
+mod driver_tests;
+mod nvme;
+mod support_moc;
+mod virtio;
+
 use serde::Serialize;
 
 use crate::{Inspection, Result};

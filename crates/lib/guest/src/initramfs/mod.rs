@@ -1,7 +1,24 @@
 //! What an initial ramdisk holds, as the kernel would unpack it: every segment, later entries
 //! replacing earlier ones. Streamed, never wholly in memory.
 
+mod codec;
+mod content;
+mod lzo;
+mod reader;
+mod stream;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kiln_volume::{Error, Kind, MemFs, Result, Tree};
+
+use crate::inspect::Guest;
+use crate::kernel::pe;
+
+pub(crate) use codec::Codec;
+pub(crate) use stream::Part;
 
 /// The content of one or several initrd files, merged as the kernel merges them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,4 +62,51 @@ pub enum Generator {
     /// SLES 11's mkinitrd.
     MkinitrdSuse,
     Booster,
+}
+
+impl Initramfs {
+    /// Read an initrd from memory. What is wrong with it is in [`Initramfs::error`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        let mut fs = MemFs::new();
+        fs.file("/initrd", bytes);
+        match Tree::new(Arc::new(fs)).open("/initrd") {
+            Ok(Some(file)) => reader::read(&[Part::whole("initrd", file)]),
+            _ => Self::default(),
+        }
+    }
+}
+
+impl Guest {
+    /// What the initial ramdisks `initrds`, paths in the guest's tree, hold together. A unified
+    /// kernel image stands for its `.initrd` section. Read once for all items.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where one of them is no file. What is wrong inside is [`Initramfs::error`].
+    pub fn initramfs(&self, initrds: &[String]) -> Result<Arc<Initramfs>> {
+        let mut cached = self.cache.initramfs.lock().unwrap_or_else(|lock| lock.into_inner());
+        if let Some(known) = cached.get(initrds) {
+            return known.clone();
+        }
+        let result = read_initrds(&self.tree, initrds).map(Arc::new);
+        cached.insert(initrds.to_vec(), result.clone());
+        result
+    }
+}
+
+fn read_initrds(tree: &Tree, initrds: &[String]) -> Result<Initramfs> {
+    let mut parts = Vec::new();
+    for path in initrds {
+        let file = tree
+            .open(path)?
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("{path}: no such file")))?;
+        parts.extend(match pe::section(&file, b".initrd")? {
+            pe::Section::NotPe => Some(Part::whole(path, file)),
+            pe::Section::Absent => None,
+            pe::Section::At { offset_bytes, length_bytes } => {
+                Some(Part { path: path.clone(), file, offset_bytes, length_bytes })
+            }
+        });
+    }
+    Ok(reader::read(&parts))
 }

@@ -1,11 +1,28 @@
 //! Kernels of a Linux guest: their images, configurations and modules.
 
+mod config;
+mod find;
+mod image;
+mod kmod;
+mod modules;
+pub(crate) mod pe;
+#[cfg(test)]
+mod tests;
+pub(crate) mod version;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use kiln_volume::Result;
 
 use crate::initramfs::Initramfs;
+
+pub(crate) use find::kernels;
+pub use image::KernelImage;
+pub(crate) use image::{image_architecture, image_version};
+pub use kmod::index_entries;
+pub(crate) use kmod::{alias_matches, text_aliases};
+pub(crate) use modules::{module_name, module_parameter_type};
 
 /// An installed kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,4 +65,11 @@ pub(crate) struct Cache {
     pub(crate) modules: Arc<Mutex<HashMap<String, Result<Arc<Modules>>>>>,
     pub(crate) configs: Arc<Mutex<HashMap<String, Result<Option<Arc<KernelConfig>>>>>>,
     pub(crate) initramfs: Arc<Mutex<HashMap<Vec<String>, Result<Arc<Initramfs>>>>>,
+}
+
+/// Whether a kernel runs only as a paravirtual guest of Xen, which no cloud instance is: by its
+/// configuration, or by the name such kernels have (`2.6.18-398.el5xen`, `3.0.101-63-xen`).
+pub(crate) fn is_xen_pv_only(version: &str, config: Option<&KernelConfig>) -> bool {
+    let is_set = |name| config.is_some_and(|config| config.is_builtin(name));
+    is_set("X86_64_XEN") || is_set("X86_XEN") || version.ends_with("xen")
 }
