@@ -4,9 +4,22 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
+mod rtc_time_mode;
+mod run;
+#[cfg(test)]
+mod sound;
+
 use serde::Serialize;
 
 use crate::{Inspection, Result};
+
+pub use run::{Summary, find, run, suggest};
+
+/// The items of the vendor's check, in its order.
+pub static CHECKS: &[&Check] = &[&rtc_time_mode::RTC_TIME_MODE];
+
+/// Items that run only when they are asked for by name.
+pub static EXTRA_CHECKS: &[&Check] = &[];
 
 /// A check item.
 #[derive(Clone, Copy, Debug)]
