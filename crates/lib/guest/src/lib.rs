@@ -10,9 +10,16 @@ mod initramfs;
 mod inspect;
 mod kernel;
 mod packages;
+mod services;
+mod syntax;
+#[cfg(test)]
+mod testing;
 
 pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loader};
-pub use check::{Check, Evidence, Finding, Item, Level, Outcome, Status};
+pub use check::{
+    CHECKS, Check, EXTRA_CHECKS, Evidence, Finding, Item, Level, Outcome, Status, Summary, find,
+    run, suggest,
+};
 pub use initramfs::{Generator, Initramfs};
 pub use inspect::{Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole};
 pub use kernel::{Kernel, KernelConfig, KernelImage, Modules, index_entries};

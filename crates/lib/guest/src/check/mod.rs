@@ -10,10 +10,22 @@ mod driver_tests;
 mod nvme;
 mod support_moc;
 mod virtio;
+mod rtc_time_mode;
+mod run;
+#[cfg(test)]
+mod sound;
 
 use serde::Serialize;
 
 use crate::{Inspection, Result};
+
+pub use run::{Summary, find, run, suggest};
+
+/// The items of the vendor's check, in its order.
+pub static CHECKS: &[&Check] = &[&rtc_time_mode::RTC_TIME_MODE];
+
+/// Items that run only when they are asked for by name.
+pub static EXTRA_CHECKS: &[&Check] = &[];
 
 /// A check item.
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,7 @@
 //! What is on the disk: which volume is whose root, which systems there are, which one boots.
 
+pub(crate) mod devices;
+
 use std::sync::Arc;
 
 use kiln_volume::{Layout, Subvolume, Tree};
@@ -21,7 +23,7 @@ pub struct Declared {
 }
 
 /// All that inspection found out about the attached disks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Inspection {
     /// The scanned disks.
     pub layout: Arc<Layout>,

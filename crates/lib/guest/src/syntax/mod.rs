@@ -1,0 +1,9 @@
+//! Readers of the small text formats that several parts need. They turn bytes into facts and never
+//! judge: a broken line is data too.
+
+pub(crate) mod assignments;
+pub(crate) mod fstab;
+pub(crate) mod ini;
+#[cfg(test)]
+pub(crate) mod mutation;
+pub(crate) mod yaml;
