@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 /// A disk that can be made.
 #[derive(Clone, Copy, Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// Its file name without suffix.
     pub name: &'static str,
     release: &'static str,
@@ -20,7 +20,7 @@ pub struct Disk {
 }
 
 /// All of them: three releases, three filesystems, both firmwares, `/boot` apart, LVM.
-pub const DISKS: &[Disk] = &[
+pub(crate) const DISKS: &[Disk] = &[
     disk("bookworm-bios-ext4", "bookworm", "bios-ext4", Some(2048)),
     disk("bookworm-uefi-ext4", "bookworm", "uefi-ext4", None),
     disk("bookworm-bios-xfs", "bookworm", "bios-xfs", Some(1)),
@@ -40,13 +40,13 @@ const fn disk(
 }
 
 /// The workspace.
-pub fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     // xtask stands directly below the workspace, and cargo tells where.
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Where images are kept between runs.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     workspace().join("target/fixtures")
 }
 
@@ -55,7 +55,7 @@ pub fn folder() -> PathBuf {
 /// # Errors
 ///
 /// What the first failing step says.
-pub fn build_all() -> Result<()> {
+pub(crate) fn build_all() -> Result<()> {
     for disk in DISKS {
         build(disk)?;
     }
@@ -67,7 +67,7 @@ pub fn build_all() -> Result<()> {
 /// # Errors
 ///
 /// Where there is no such disk, or what the failing step says.
-pub fn by_name(name: &str) -> Result<PathBuf> {
+pub(crate) fn by_name(name: &str) -> Result<PathBuf> {
     let disk = DISKS.iter().find(|disk| disk.name == name).context("no such fixture")?;
     build(disk)
 }
@@ -138,7 +138,7 @@ fn recipe() -> Result<String> {
 /// # Errors
 ///
 /// Where it cannot be started or ends with another status than 0.
-pub fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let name = format!("{command:?}");
     let status = command.status().with_context(|| format!("cannot start {name}"))?;
     if !status.success() {

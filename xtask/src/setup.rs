@@ -6,13 +6,13 @@ use anyhow::{Context, Result, bail};
 
 /// A group of Debian packages a chore needs.
 #[derive(Clone, Copy, Debug)]
-pub struct Group {
+pub(crate) struct Group {
     what_for: &'static str,
     packages: &'static [&'static str],
 }
 
 /// Making real images, and the tools that tests compare kiln with.
-pub const FIXTURES: Group = Group {
+pub(crate) const FIXTURES: Group = Group {
     what_for: "test images",
     packages: &[
         "mmdebstrap",
@@ -45,7 +45,7 @@ pub const FIXTURES: Group = Group {
 };
 
 /// What `cargo xtask bench` compares kiln with.
-pub const BENCH: Group = Group {
+pub(crate) const BENCH: Group = Group {
     what_for: "benchmarks",
     packages: &["libguestfs-tools", "qemu-system-x86", "hyperfine"],
 };
@@ -55,7 +55,7 @@ pub const BENCH: Group = Group {
 /// # Errors
 ///
 /// Where neither works: with the command that the user can run.
-pub fn ensure(groups: &[Group]) -> Result<()> {
+pub(crate) fn ensure(groups: &[Group]) -> Result<()> {
     let packages = groups.iter().flat_map(|group| group.packages);
     let missing: Vec<&str> = packages.copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
@@ -113,7 +113,7 @@ fn apt(args: &[&str]) -> Result<()> {
 }
 
 /// Whether this process is root, which mounting and making root trees need.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|id| id.stdout.starts_with(b"0\n"))
 }

@@ -6,11 +6,11 @@
 
 #![warn(missing_docs)]
 
+mod btrfs;
 mod exercise;
+mod ext;
 mod fat;
 mod field;
-mod ext;
-mod btrfs;
 mod fs;
 mod layout;
 mod lvm;
@@ -23,10 +23,10 @@ mod table;
 mod tree;
 mod xfs;
 
-pub use ext::open as open_ext;
+pub use btrfs::open as open_btrfs;
 #[doc(hidden)]
 pub use exercise::{exercise_filesystem, exercise_volumes};
-pub use btrfs::open as open_btrfs;
+pub use ext::open as open_ext;
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{

@@ -14,7 +14,7 @@ pub(crate) fn open_filesystem(
 ) -> Option<Result<Arc<dyn Filesystem>>> {
     match content {
         Content::Ext2 | Content::Ext3 | Content::Ext4 => Some(crate::ext::open(Arc::clone(source))),
-        Content::Xfs => None,
+        Content::Xfs => Some(crate::xfs::open(Arc::clone(source))),
         Content::Btrfs => Some(crate::btrfs::open(Arc::clone(source))),
         Content::Fat => Some(crate::fat::open(Arc::clone(source))),
         _ => None,

@@ -8,12 +8,12 @@ mod driver;
 #[cfg(test)]
 mod driver_tests;
 mod nvme;
-mod support_moc;
-mod virtio;
 mod rtc_time_mode;
 mod run;
 #[cfg(test)]
 mod sound;
+mod support_moc;
+mod virtio;
 
 use serde::Serialize;
 
