@@ -10,6 +10,9 @@ mod initramfs;
 mod inspect;
 mod kernel;
 mod packages;
+mod syntax;
+#[cfg(test)]
+mod testing;
 
 pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loader};
 pub use check::{Check, Evidence, Finding, Item, Level, Outcome, Status};

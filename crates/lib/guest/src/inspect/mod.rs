@@ -1,5 +1,7 @@
 //! What is on the disk: which volume is whose root, which systems there are, which one boots.
 
+pub(crate) mod devices;
+
 use std::sync::Arc;
 
 use kiln_volume::{Layout, Subvolume, Tree};
