@@ -21,7 +21,9 @@ pub use check::{
     run, suggest,
 };
 pub use initramfs::{Generator, Initramfs};
-pub use inspect::{Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole};
+pub use inspect::{
+    Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
+};
 pub use kernel::{Kernel, KernelConfig, KernelImage, Modules, index_entries};
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};

@@ -43,6 +43,7 @@ impl Disk {
             sector_bytes: 512,
             disk_id: Some("0a0b0c0d".into()),
             partitions: Vec::new(),
+            hybrid_entries: Vec::new(),
             notices: Vec::new(),
         };
         Self { bytes: vec![0; 64 << 20], layout, volumes: Vec::new() }
@@ -279,4 +280,29 @@ impl Filesystem for Broken {
     fn xattrs(&self, node: Node) -> Result<Vec<Xattr>> {
         self.0.xattrs(node)
     }
+}
+
+/// The first bytes of a 64-bit little-endian program for `machine`.
+pub(crate) fn elf(machine: u16) -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[0x12..0x14].copy_from_slice(&machine.to_le_bytes());
+    bytes
+}
+
+/// A PE program for `machine` (0x8664, 0xAA64, 0x14C).
+pub(crate) fn pe(machine: u16) -> Vec<u8> {
+    let mut bytes = vec![0; 512];
+    bytes[..2].copy_from_slice(b"MZ");
+    bytes[0x3C] = 0x80;
+    bytes[0x80..0x84].copy_from_slice(b"PE\0\0");
+    bytes[0x84..0x86].copy_from_slice(&machine.to_le_bytes());
+    bytes
+}
+
+/// A GRUB environment block with these lines.
+pub(crate) fn grubenv(lines: &str) -> Vec<u8> {
+    let mut block = format!("# GRUB Environment Block\n{lines}").into_bytes();
+    block.resize(1024, b'#');
+    block
 }

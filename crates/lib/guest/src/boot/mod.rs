@@ -1,7 +1,24 @@
 //! The boot chain: what firmware finds on the disk, which loader, which entry boots when nobody
 //! presses a key, and what was odd on the way. Facts only; the `Grub` and `BootMode` items judge.
 
+pub(crate) mod bls;
+mod core_image;
+mod evaluate;
+mod extlinux;
+pub(crate) mod firmware;
+mod grub;
+mod grubenv;
+mod legacy;
+pub(crate) mod places;
+mod systemd_boot;
+#[cfg(test)]
+mod tests;
+pub(crate) mod uki;
+
+use self::places::Place;
 use crate::check::Evidence;
+
+pub(crate) use self::evaluate::of_guest;
 
 /// What firmware finds on the system disk, before any operating system is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,9 +80,45 @@ pub struct Boot {
     pub timeout_s: Option<i64>,
     /// What is odd.
     pub facts: Vec<BootFact>,
+    /// Index of the volume the menu was read from.
+    pub config_volume: Option<usize>,
+}
+
+/// What a reader of one configuration format gives.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Menu {
+    pub(crate) entries: Vec<BootEntry>,
+    pub(crate) default: Option<usize>,
+    pub(crate) timeout_s: Option<i64>,
+    pub(crate) facts: Vec<BootFact>,
+}
+
+impl Menu {
+    /// Make entry `wanted` the default; one that is not there is a fact, and the first boots.
+    fn set_default(&mut self, wanted: usize, path: &str) {
+        if self.entries.is_empty() {
+            return;
+        }
+        self.default = Some(if wanted < self.entries.len() { wanted } else { 0 });
+        if wanted >= self.entries.len() {
+            let n = self.entries.len();
+            let message = format!("the default entry {wanted} is not among the {n} of {path}");
+            let evidence = Evidence::file(path, format!("default={wanted}"));
+            self.facts.push(BootFact { code: "Grub.DefaultEntryInvalid", message, evidence });
+        }
+    }
 }
 
 impl Boot {
+    /// Add what was read from the configuration `path`.
+    fn take(&mut self, loader: Loader, path: &str, menu: Menu) {
+        self.configs.push((loader, path.to_owned()));
+        self.entries = menu.entries;
+        self.default = menu.default;
+        self.timeout_s = menu.timeout_s;
+        self.facts.extend(menu.facts);
+    }
+
     /// The entry that boots with no key pressed.
     pub fn default_entry(&self) -> Option<&BootEntry> {
         self.entries.get(self.default?)
@@ -106,6 +159,33 @@ pub struct BootEntry {
 }
 
 impl BootEntry {
+    /// An entry without a kernel, yet.
+    fn new(loader: Loader, id: &str, title: &str, source: &str, line: u32) -> Self {
+        Self {
+            loader,
+            id: id.into(),
+            title: title.into(),
+            kernel: None,
+            kernel_found: false,
+            initrds: Vec::new(),
+            missing_initrds: Vec::new(),
+            cmdline: String::new(),
+            command: String::new(),
+            search_uuid: None,
+            legacy_root: None,
+            unrestricted: true,
+            source: source.into(),
+            line,
+        }
+    }
+
+    fn add_initrd(&mut self, place: Place) {
+        if !place.found {
+            self.missing_initrds.push(place.path.clone());
+        }
+        self.initrds.push(place.path);
+    }
+
     /// The value of the last `name=` word of the command line.
     pub fn arg<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.args(name).last()

@@ -171,12 +171,10 @@ impl Scene {
         };
         Inspection {
             layout,
-            roles: Vec::new(),
             systems: vec![guest],
             chosen: Some(0),
-            choice_note: None,
-            firmware: Firmware::default(),
             declared: Declared { nvme: self.nvme, ..Declared::default() },
+            ..Inspection::default()
         }
     }
 

@@ -1,12 +1,21 @@
 //! What is on the disk: which volume is whose root, which systems there are, which one boots.
 
+pub(crate) mod architecture;
+mod choice;
 pub(crate) mod devices;
+mod mounts;
+mod os;
+pub(crate) mod platform;
+mod roots;
+mod systems;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use kiln_volume::{Layout, Subvolume, Tree};
+use kiln_volume::{Content, Error, Layout, Subvolume, Tree};
 
-use crate::boot::{Boot, Firmware};
+use crate::boot::{self, Boot, Firmware, Loader};
 use crate::kernel::Kernel;
 
 /// What the caller says about the image; checks compare it with what they see.
@@ -35,6 +44,10 @@ pub struct Inspection {
     pub chosen: Option<usize>,
     /// Why the choice could not be derived from the boot entry, where it could not.
     pub choice_note: Option<String>,
+    /// Volumes whose filesystem is there and cannot be opened or walked: index and why.
+    pub unreadable: Vec<(usize, Error)>,
+    /// Why the disk is taken for a Windows system disk, where it is: kiln does not look into it yet.
+    pub windows: Option<String>,
     /// What firmware finds on the system disk.
     pub firmware: Firmware,
     /// What the caller says.
@@ -46,6 +59,89 @@ impl Inspection {
     pub fn guest(&self) -> Option<&Guest> {
         self.systems.get(self.chosen?)
     }
+}
+
+/// Find out what is installed on the attached disks and which system boots.
+///
+/// What cannot be read does not stop it: it is listed in [`Inspection::unreadable`], or where a fact
+/// belongs, so that each check can tell "wrong" from "could not look".
+pub fn inspect(layout: Layout, declared: Declared) -> Inspection {
+    let layout = Arc::new(layout);
+    let roots::Scan { candidates, unreadable } = roots::scan(&layout);
+    let firmware = boot::firmware::look(&layout);
+    let mut systems = systems::systems(&layout, &candidates);
+    for guest in &mut systems {
+        guest.boot = boot::of_guest(guest, &firmware);
+    }
+    let (chosen, choice_note) = choice::choose(&layout, &systems, &firmware);
+    Inspection {
+        roles: roles(&layout, &candidates, &systems),
+        windows: windows_evidence(&layout, &candidates, &systems, &firmware),
+        layout,
+        systems,
+        chosen,
+        choice_note,
+        unreadable,
+        firmware,
+        declared,
+    }
+}
+
+/// One role a volume, and those of the subvolumes that are more than data.
+fn roles(layout: &Layout, found: &[roots::Candidate], systems: &[Guest]) -> Vec<VolumeRole> {
+    let mut roles = Vec::new();
+    for (volume, on_disk) in layout.volumes.iter().enumerate() {
+        if let Some(role) = roots::role_of_content(on_disk.content) {
+            roles.push(VolumeRole { volume, subvolume: None, role });
+        }
+        for candidate in found.iter().filter(|candidate| candidate.volume == volume) {
+            let subvolume = candidate.subvolume.as_ref().map(|found| found.path.clone());
+            let role = match candidate.role {
+                Role::Data => role_by_mount(volume, subvolume.as_deref(), systems),
+                role => role,
+            };
+            if role != Role::Data || subvolume.is_none() {
+                roles.push(VolumeRole { volume, subvolume, role });
+            }
+        }
+    }
+    roles
+}
+
+/// What a guest mounts at `/home` or `/var` is for that, whatever it holds.
+fn role_by_mount(volume: usize, subvolume: Option<&str>, systems: &[Guest]) -> Role {
+    let mut mounts = systems.iter().flat_map(|guest| &guest.mounts);
+    let mount = mounts
+        .find(|mount| mount.volume == volume && mount.subvolume.as_deref() == subvolume)
+        .map(|mount| mount.path.as_str());
+    match mount {
+        Some("/home") => Role::Home,
+        Some("/var") => Role::Var,
+        _ => Role::Data,
+    }
+}
+
+/// NTFS has no reader yet: a disk without any other system whose boot chain is Microsoft's, or that
+/// holds an NTFS volume or a Windows directory, is a Windows disk.
+fn windows_evidence(
+    layout: &Layout,
+    candidates: &[roots::Candidate],
+    systems: &[Guest],
+    firmware: &Firmware,
+) -> Option<String> {
+    if !systems.is_empty() {
+        return None;
+    }
+    let name = |index: usize| layout.volumes.get(index).map_or("", |volume| volume.name.as_str());
+    if let Some(found) = candidates.iter().find(|found| found.role == Role::WindowsRoot) {
+        return Some(format!("{} holds a Windows directory", name(found.volume)));
+    }
+    let is_microsoft = |chain: &&boot::BootChain| chain.loader == Loader::WindowsBootManager;
+    if let Some(chain) = firmware.chains.iter().find(is_microsoft) {
+        return Some(format!("the boot chain is Microsoft's: {}", chain.evidence.text));
+    }
+    let ntfs = layout.volumes.iter().find(|volume| volume.content == Content::Ntfs);
+    ntfs.map(|volume| format!("{} holds an NTFS volume and no other system is there", volume.name))
 }
 
 /// What a volume is for (spec: "finding the root").
@@ -141,6 +237,8 @@ pub struct OsInfo {
     pub architecture: Option<String>,
     /// Where each of these was read, for evidence: `(path, text)`.
     pub sources: Vec<(String, String)>,
+    /// Files that would tell and could not be read, with why.
+    pub unread: Vec<String>,
 }
 
 /// Which family of operating systems.
