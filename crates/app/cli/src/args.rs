@@ -20,7 +20,9 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        shell: clap_complete::Shell,
+    },
     /// Write the man pages into a folder
     #[command(after_help = "Example: kiln man --out /usr/local/share/man/man1")]
     Man {

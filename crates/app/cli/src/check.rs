@@ -62,15 +62,18 @@ fn wanted(names: &[String]) -> Result<Vec<&'static Check>> {
     if names.is_empty() {
         return Ok(CHECKS.to_vec());
     }
-    names.iter().map(|name| {
-        kiln_guest::find(name).ok_or_else(|| {
-            let near = kiln_guest::suggest(name);
-            let hint = near.first().map(|near| format!("; did you mean {near}?"));
-            let hint = hint.unwrap_or_default();
-            let known: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-            anyhow::anyhow!("no item {name}{hint}\n\nhint: the items are {}", known.join(", "))
+    names
+        .iter()
+        .map(|name| {
+            kiln_guest::find(name).ok_or_else(|| {
+                let near = kiln_guest::suggest(name);
+                let hint = near.first().map(|near| format!("; did you mean {near}?"));
+                let hint = hint.unwrap_or_default();
+                let known: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+                anyhow::anyhow!("no item {name}{hint}\n\nhint: the items are {}", known.join(", "))
+            })
         })
-    }).collect()
+        .collect()
 }
 
 /// Check the images by `--jobs` threads; the reports come in the order of the command line.

@@ -16,7 +16,14 @@ use crate::report::{chain, printable};
 
 /// The drivers a kernel is listed with: what a cloud's disks, networks and roots need.
 const DRIVERS: [&str; 9] = [
-    "virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "nvme", "ext4", "xfs", "btrfs",
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_scsi",
+    "virtio_net",
+    "nvme",
+    "ext4",
+    "xfs",
+    "btrfs",
     "dm_mod",
 ];
 
@@ -25,7 +32,11 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
     let opened = match open::inspect(&args.image, &args.open, Declared::default()) {
         Ok(opened) => opened,
         Err(error) => {
-            anstream::eprintln!("{}: {}", crate::args::style_error("error"), chain(&args.image, &error));
+            anstream::eprintln!(
+                "{}: {}",
+                crate::args::style_error("error"),
+                chain(&args.image, &error)
+            );
             if let Some(hint) = error.hint_text() {
                 anstream::eprintln!("\nhint: {hint}");
             }
@@ -142,10 +153,16 @@ impl View {
                 .firmware
                 .chains
                 .iter()
-                .map(|chain| format!("{:?} by {:?} ({})", chain.loader, chain.firmware, chain.architecture))
+                .map(|chain| {
+                    format!("{:?} by {:?} ({})", chain.loader, chain.firmware, chain.architecture)
+                })
                 .collect(),
             windows: inspection.windows.clone(),
-            systems: inspection.systems.iter().map(|guest| SystemView::of(guest, with_packages)).collect(),
+            systems: inspection
+                .systems
+                .iter()
+                .map(|guest| SystemView::of(guest, with_packages))
+                .collect(),
             boots: inspection.chosen,
             bytes_read: opened.bytes_read(),
         }
@@ -181,7 +198,8 @@ impl View {
         let names = self.volumes.iter().map(|volume| volume.name.len()).max().unwrap_or(0);
         for volume in &self.volumes {
             let used = volume.used_bytes.map(|used| format!("{} used of ", HumanBytes(used)));
-            let mut words = vec![format!("{}{}", used.unwrap_or_default(), HumanBytes(volume.size_bytes))];
+            let mut words =
+                vec![format!("{}{}", used.unwrap_or_default(), HumanBytes(volume.size_bytes))];
             words.extend(volume.mount_point.clone());
             words.extend(volume.label.as_ref().map(|label| format!("\"{label}\"")));
             words.extend(volume.uuid.clone());
@@ -231,17 +249,19 @@ impl VolumeView {
             label: volume.label.clone(),
             part_uuid,
             mount_point: mount.map(|mount| mount.path.clone()),
-            error: volume.filesystem.as_ref().and_then(|fs| fs.as_ref().err()).map(ToString::to_string),
+            error: volume
+                .filesystem
+                .as_ref()
+                .and_then(|fs| fs.as_ref().err())
+                .map(ToString::to_string),
         }
     }
 }
 
 impl SystemView {
     fn of(guest: &Guest, with_packages: bool) -> Self {
-        let packages: Option<Vec<Package>> = guest
-            .packages()
-            .ok()
-            .map(|dbs| dbs.into_iter().flat_map(|db| db.packages).collect());
+        let packages: Option<Vec<Package>> =
+            guest.packages().ok().map(|dbs| dbs.into_iter().flat_map(|db| db.packages).collect());
         let default = guest.boot.default;
         Self {
             os: guest.os.pretty_name.clone(),
@@ -249,7 +269,12 @@ impl SystemView {
             version: guest.os.version.clone(),
             platform: guest.os.platform.clone(),
             architecture: guest.os.architecture.clone(),
-            root: guest.layout.volumes.get(guest.root_volume).map(|v| v.name.clone()).unwrap_or_default(),
+            root: guest
+                .layout
+                .volumes
+                .get(guest.root_volume)
+                .map(|v| v.name.clone())
+                .unwrap_or_default(),
             kernels: guest.kernels.iter().map(|kernel| KernelView::of(guest, kernel)).collect(),
             boot_entries: guest
                 .boot

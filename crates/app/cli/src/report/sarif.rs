@@ -10,16 +10,26 @@ use serde_json::{Value, json};
 use super::Report;
 
 pub(crate) fn write(report: &Report, out: &mut dyn Write) -> Result<()> {
-    let rules: Vec<Value> = CHECKS.iter().map(|check| json!({
-        "id": format!("GUESTOS.{}", check.name),
-        "name": check.name,
-        "shortDescription": { "text": check.summary },
-    })).collect();
+    let rules: Vec<Value> = CHECKS
+        .iter()
+        .map(|check| {
+            json!({
+                "id": format!("GUESTOS.{}", check.name),
+                "name": check.name,
+                "shortDescription": { "text": check.summary },
+            })
+        })
+        .collect();
     let failed = |image: &super::ImageReport| image.error.clone();
-    let notifications: Vec<Value> = report.images.iter().filter_map(failed)
+    let notifications: Vec<Value> = report
+        .images
+        .iter()
+        .filter_map(failed)
         .map(|error| json!({ "level": "error", "message": { "text": error } }))
         .collect();
-    let results: Vec<Value> = report.images.iter()
+    let results: Vec<Value> = report
+        .images
+        .iter()
         .flat_map(|image| image.items.iter().map(move |item| (image, item)))
         .filter(|(_, item)| matches!(item.status, Status::Risk | Status::Unknown))
         .map(|(image, item)| result(&image.image, item))
@@ -58,7 +68,8 @@ fn result(image: &str, item: &Item) -> Value {
     let mut locations: Vec<Value> =
         item.evidence.iter().filter_map(|evidence| location(image, evidence)).collect();
     if locations.is_empty() {
-        locations.push(json!({ "physicalLocation": { "artifactLocation": { "uri": uri(image) } } }));
+        locations
+            .push(json!({ "physicalLocation": { "artifactLocation": { "uri": uri(image) } } }));
     }
     json!({
         "ruleId": item.name,
@@ -85,8 +96,19 @@ fn uri(path: &str) -> String {
     let mut uri = String::with_capacity(path.len());
     for &byte in path.as_bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':'
-            | b'@' | b'+' | b'=' | b',' => uri.push(char::from(byte)),
+            b'A'..=b'Z'
+            | b'a'..=b'z'
+            | b'0'..=b'9'
+            | b'-'
+            | b'.'
+            | b'_'
+            | b'~'
+            | b'/'
+            | b':'
+            | b'@'
+            | b'+'
+            | b'='
+            | b',' => uri.push(char::from(byte)),
             _ => uri += &format!("%{byte:02X}"),
         }
     }

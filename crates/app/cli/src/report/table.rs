@@ -70,8 +70,7 @@ fn headline(image: &ImageReport) -> String {
 }
 
 fn details(image: &ImageReport, verbose: bool, out: &mut dyn Write) -> Result<()> {
-    let worth_it =
-        |item: &&Item| verbose || matches!(item.status, Status::Risk | Status::Unknown);
+    let worth_it = |item: &&Item| verbose || matches!(item.status, Status::Risk | Status::Unknown);
     for item in image.items.iter().filter(worth_it) {
         let (_, style) = verdict(item);
         let code = item.risk_code.as_deref().unwrap_or(short_name(item));

@@ -4,23 +4,23 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
+mod architecture;
+mod boot_mode;
 mod driver;
 #[cfg(test)]
 mod driver_tests;
+mod grub;
+mod kernel_version;
 mod nvme;
+mod os_version;
+mod platform;
 mod rtc_time_mode;
 mod run;
 #[cfg(test)]
 mod sound;
 mod support_moc;
-mod virtio;
-mod architecture;
-mod boot_mode;
-mod grub;
-mod kernel_version;
-mod os_version;
-mod platform;
 mod system_image;
+mod virtio;
 
 use serde::Serialize;
 
@@ -47,7 +47,19 @@ pub(crate) fn not_covered(os: &OsInfo) -> Option<&'static str> {
 pub use run::{Summary, find, run, suggest};
 
 /// The items of the vendor's check, in its order.
-pub static CHECKS: &[&Check] = &[&rtc_time_mode::RTC_TIME_MODE];
+pub static CHECKS: &[&Check] = &[
+    &platform::PLATFORM,
+    &os_version::OS_VERSION,
+    &architecture::ARCHITECTURE,
+    &rtc_time_mode::RTC_TIME_MODE,
+    &boot_mode::BOOT_MODE,
+    &kernel_version::KERNEL_VERSION,
+    &virtio::VIRTIO,
+    &nvme::NVME,
+    &grub::GRUB,
+    &system_image::SYSTEM_IMAGE,
+    &support_moc::SUPPORT_MOC,
+];
 
 /// Items that run only when they are asked for by name.
 pub static EXTRA_CHECKS: &[&Check] = &[];
