@@ -4,8 +4,15 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
+mod agent;
+mod cloud_assistant;
+pub(crate) mod cloud_init;
+mod fstab;
+mod online_resize_fs;
 mod rtc_time_mode;
 mod run;
+mod security_center_agent;
+mod selinux;
 #[cfg(test)]
 mod sound;
 
@@ -16,7 +23,15 @@ use crate::{Inspection, Result};
 pub use run::{Summary, find, run, suggest};
 
 /// The items of the vendor's check, in its order.
-pub static CHECKS: &[&Check] = &[&rtc_time_mode::RTC_TIME_MODE];
+pub static CHECKS: &[&Check] = &[
+    &rtc_time_mode::RTC_TIME_MODE,
+    &fstab::FSTAB,
+    &selinux::SELINUX,
+    &online_resize_fs::ONLINE_RESIZE_FS,
+    &cloud_assistant::CLOUD_ASSISTANT,
+    &cloud_init::CLOUD_INIT,
+    &security_center_agent::SECURITY_CENTER_AGENT,
+];
 
 /// Items that run only when they are asked for by name.
 pub static EXTRA_CHECKS: &[&Check] = &[];
