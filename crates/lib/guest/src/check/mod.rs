@@ -7,7 +7,9 @@
 mod agent;
 mod cloud_assistant;
 pub(crate) mod cloud_init;
+mod dhcp;
 mod fstab;
+mod legacy;
 mod online_resize_fs;
 mod rtc_time_mode;
 mod run;
@@ -26,6 +28,7 @@ pub use run::{Summary, find, run, suggest};
 pub static CHECKS: &[&Check] = &[
     &rtc_time_mode::RTC_TIME_MODE,
     &fstab::FSTAB,
+    &dhcp::DHCP,
     &selinux::SELINUX,
     &online_resize_fs::ONLINE_RESIZE_FS,
     &cloud_assistant::CLOUD_ASSISTANT,
@@ -34,7 +37,7 @@ pub static CHECKS: &[&Check] = &[
 ];
 
 /// Items that run only when they are asked for by name.
-pub static EXTRA_CHECKS: &[&Check] = &[];
+pub static EXTRA_CHECKS: &[&Check] = &[&legacy::LEGACY];
 
 /// A check item.
 #[derive(Clone, Copy, Debug)]
