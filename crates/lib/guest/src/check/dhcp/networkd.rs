@@ -42,6 +42,10 @@ pub(super) fn profile(path: &str, text: &str) -> Option<Profile> {
     let kind = value("Match", "Type");
     let is_other = !kind.is_empty() && !kind.split_whitespace().any(|word| word == "ether");
     let virtual_kind = value("Match", "Kind");
+    // What systemd ships for the inside of containers (80-container-host0.network).
+    if value("Match", "Virtualization").starts_with("container") {
+        return None;
+    }
     if sections.is_empty() || is_other || !matches!(virtual_kind, "" | "!*") {
         return None;
     }

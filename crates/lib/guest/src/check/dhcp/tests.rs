@@ -211,6 +211,8 @@ fn networkd_gives_a_nic_the_first_file_that_fits() {
         with("", "[Match]\nName=ve-*\n[Network]\nDHCP=yes\n"),
         [("Dhcp.NoConfig", Level::High)]
     );
+    let container = "[Match]\nVirtualization=container\nName=host0\n[Network]\nDHCP=yes\n";
+    assert_eq!(with("", container), [("Dhcp.NoConfig", Level::High)], "not for a machine's NIC");
 }
 
 /// N15, N16 and the traps of the specification.
