@@ -14,8 +14,17 @@ mod kernel_version;
 mod nvme;
 mod os_version;
 mod platform;
+mod agent;
+mod cloud_assistant;
+pub(crate) mod cloud_init;
+mod dhcp;
+mod fstab;
+mod legacy;
+mod online_resize_fs;
 mod rtc_time_mode;
 mod run;
+mod security_center_agent;
+mod selinux;
 #[cfg(test)]
 mod sound;
 mod support_moc;
@@ -59,10 +68,18 @@ pub static CHECKS: &[&Check] = &[
     &grub::GRUB,
     &system_image::SYSTEM_IMAGE,
     &support_moc::SUPPORT_MOC,
+    &rtc_time_mode::RTC_TIME_MODE,
+    &fstab::FSTAB,
+    &dhcp::DHCP,
+    &selinux::SELINUX,
+    &online_resize_fs::ONLINE_RESIZE_FS,
+    &cloud_assistant::CLOUD_ASSISTANT,
+    &cloud_init::CLOUD_INIT,
+    &security_center_agent::SECURITY_CENTER_AGENT,
 ];
 
 /// Items that run only when they are asked for by name.
-pub static EXTRA_CHECKS: &[&Check] = &[];
+pub static EXTRA_CHECKS: &[&Check] = &[&legacy::LEGACY];
 
 /// A check item.
 #[derive(Clone, Copy, Debug)]
