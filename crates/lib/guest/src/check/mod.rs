@@ -4,23 +4,23 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
+mod agent;
 mod architecture;
 mod boot_mode;
-mod driver;
-#[cfg(test)]
-mod driver_tests;
-mod grub;
-mod kernel_version;
-mod nvme;
-mod os_version;
-mod platform;
-mod agent;
 mod cloud_assistant;
 pub(crate) mod cloud_init;
 mod dhcp;
+mod driver;
+#[cfg(test)]
+mod driver_tests;
 mod fstab;
+mod grub;
+mod kernel_version;
 mod legacy;
+mod nvme;
 mod online_resize_fs;
+mod os_version;
+mod platform;
 mod rtc_time_mode;
 mod run;
 mod security_center_agent;
@@ -65,17 +65,16 @@ pub static CHECKS: &[&Check] = &[
     &kernel_version::KERNEL_VERSION,
     &virtio::VIRTIO,
     &nvme::NVME,
-    &grub::GRUB,
-    &system_image::SYSTEM_IMAGE,
-    &support_moc::SUPPORT_MOC,
-    &rtc_time_mode::RTC_TIME_MODE,
     &fstab::FSTAB,
+    &grub::GRUB,
     &dhcp::DHCP,
     &selinux::SELINUX,
     &online_resize_fs::ONLINE_RESIZE_FS,
+    &system_image::SYSTEM_IMAGE,
     &cloud_assistant::CLOUD_ASSISTANT,
     &cloud_init::CLOUD_INIT,
     &security_center_agent::SECURITY_CENTER_AGENT,
+    &support_moc::SUPPORT_MOC,
 ];
 
 /// Items that run only when they are asked for by name.
