@@ -17,7 +17,9 @@ mod testing;
 pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loader};
 pub use check::{Check, Evidence, Finding, Item, Level, Outcome, Status};
 pub use initramfs::{Generator, Initramfs};
-pub use inspect::{Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole};
+pub use inspect::{
+    Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
+};
 pub use kernel::{Kernel, KernelConfig, Modules};
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};

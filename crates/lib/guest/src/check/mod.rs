@@ -6,6 +6,8 @@
 
 mod architecture;
 mod boot_mode;
+#[cfg(test)]
+mod disk_tests;
 mod grub;
 mod kernel_version;
 mod os_version;

@@ -124,6 +124,9 @@ impl<'a> Shell<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> &str {
+        if name == "?" {
+            return if self.status { "0" } else { "1" };
+        }
         self.variables.get(name).map_or("", String::as_str)
     }
 

@@ -1,5 +1,7 @@
 //! Disks and guests for tests, built in memory: a sound one first, then one fault at a time.
 
+pub(crate) mod systems;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
