@@ -307,3 +307,33 @@ pub(crate) fn grubenv(lines: &str) -> Vec<u8> {
     block.resize(1024, b'#');
     block
 }
+
+/// A generator for spoiled copies; the seed makes a failure repeat.
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn next(&mut self) -> usize {
+        // xorshift64 (Marsaglia 2003).
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize
+    }
+
+    /// A copy of `sound` with some bytes changed, a run cut out, and sometimes the end cut off.
+    pub(crate) fn spoil(&mut self, sound: &[u8]) -> Vec<u8> {
+        let mut bytes = sound.to_vec();
+        for _ in 0..self.next() % 8 {
+            let at = self.next() % bytes.len();
+            bytes[at] = b"{}\"'$\\\n ;#>=0(,-\xff\0"[self.next() % 18];
+        }
+        let at = self.next() % bytes.len();
+        let end = (at + self.next() % 40).min(bytes.len());
+        bytes.drain(at..end);
+        if self.next().is_multiple_of(4) {
+            bytes.truncate(self.next() % bytes.len().max(1));
+        }
+        bytes
+    }
+}
