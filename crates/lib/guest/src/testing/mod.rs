@@ -21,7 +21,7 @@ const ESP_GUID: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const BIOS_BOOT_GUID: &str = "21686148-6449-6e6f-744e-656564454649";
 const LINUX_GUID: &str = "0fc63daf-8483-4772-8e79-3d69d8477de4";
 
-/// A disk of 64 MiB whose partitions are 8 MiB each and hold filesystems in memory.
+/// A disk of 6 MiB whose partitions are 1 MiB each and hold filesystems in memory.
 #[derive(Debug)]
 pub(crate) struct Disk {
     pub(crate) bytes: Vec<u8>,
@@ -47,7 +47,7 @@ impl Disk {
             partitions: Vec::new(),
             notices: Vec::new(),
         };
-        Self { bytes: vec![0; 64 << 20], layout, volumes: Vec::new() }
+        Self { bytes: vec![0; 6 << 20], layout, volumes: Vec::new() }
     }
 
     /// Add a partition and give its volume, to be changed by the test.
@@ -57,11 +57,11 @@ impl Disk {
             TableKind::Mbr => PartitionType::Mbr(mbr),
             _ => PartitionType::Gpt(guid.into()),
         };
-        let start_bytes = MIB + u64::from(number - 1) * 8 * MIB;
+        let start_bytes = u64::from(number) * MIB;
         self.layout.partitions.push(Partition {
             number,
             start_bytes,
-            size_bytes: 8 * MIB,
+            size_bytes: MIB,
             kind,
             part_uuid: Some(format!("00000000-0000-4000-8000-{number:012}")),
             part_label: Some(format!("p{number}")),
