@@ -150,11 +150,12 @@ impl Reader<'_> {
 
     fn leaf(&mut self, number: u32, block: &[u8]) -> Result<()> {
         let (count_at, entries_at) = if self.fs.sb.has_crc { (56, 80) } else { (12, 32) };
-        for entry in 0..usize::from(u16_at(block, count_at)) {
+        let n_entries = usize::from(u16_at(block, count_at));
+        if entries_at + n_entries * 8 > block.len() {
+            return Err(self.corrupt(number, "more entries than fit"));
+        }
+        for entry in 0..n_entries {
             let at = entries_at + entry * 8;
-            if at + 8 > block.len() {
-                return Err(self.corrupt(number, "more entries than fit"));
-            }
             let (start, flags) = (usize::from(u16_at(block, at + 4)), u8_at(block, at + 6));
             let outside = || self.corrupt(number, "an entry reaches past its end");
             let is_local = flags & LOCAL != 0;

@@ -163,7 +163,7 @@ for i in $(seq 0 2 600); do printf $i | dd of=tree bs=4096 seek=$i conv=notrunc 
 touch attributes remote; setfattr -n user.small -v x local
 for i in $(seq 20); do setfattr -n user.name$i -v $(printf 'v%.0s' $(seq 60)) attributes; done
 setfattr -n user.big -v 0x$(head -c 9000 /dev/zero | od -An -v -tx1 | tr -d ' \n') remote
-head -c 20000 /dev/urandom > file; setfacl -m u:7:rwx file
+head -c 20000 /dev/urandom > file; chmod 644 file; setfacl -m u:7:rwx file
 "#,
         mounted.path(),
     );
