@@ -45,6 +45,11 @@ fn same_as_the_kernel(options: &str, more: &str) -> FsInfo {
     let node = |name: &[u8]| fs.lookup(fs.root(), name).unwrap().unwrap();
     assert!(fs.stat(node(b"b2")).unwrap().immutable);
     assert!(!fs.stat(node(b"file")).unwrap().immutable);
+    for (name, list) in [(&b"hard"[..], "access"), (b"d20", "default")] {
+        let name_of_list = format!("system.posix_acl_{list}");
+        let xattrs = fs.xattrs(node(name)).unwrap();
+        assert!(xattrs.iter().any(|xattr| xattr.name == name_of_list.as_bytes()), "{xattrs:?}");
+    }
     for (name, field) in [(&b"frag"[..], "core.format"), (b"d20000", "core.size")] {
         let inode = format!("inode {}", node(name).ino);
         let text = image.db(&[&inode, &format!("p {field}")]);
