@@ -208,3 +208,73 @@ fn mutations_are_survived() {
         let _ = Initramfs::from_bytes(bytes);
     }
 }
+
+/// A unified kernel image with a version and an initrd in its sections.
+fn uki(initrd: &[u8]) -> Vec<u8> {
+    let mut file = vec![0; 0x200];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(60, &0x40_u32.to_le_bytes());
+    put(0x40, b"PE\0\0\x64\x86\x02\0");
+    let sections = [(&b".uname"[..], 0x200_u32, 16), (b".initrd", 0x400, initrd.len() as u32)];
+    for (index, (name, offset, length)) in sections.into_iter().enumerate() {
+        let at = 0x40 + 24 + 40 * index;
+        put(at, name);
+        // The raw size is padded, the virtual one is exact.
+        for (field, value) in [(8, length), (16, length.next_multiple_of(512)), (20, offset)] {
+            put(at + field, &value.to_le_bytes());
+        }
+    }
+    file.extend(b"6.9.1-arch1-1\0");
+    file.resize(0x400, 0);
+    file.extend(initrd);
+    // What follows the section is not part of the initrd.
+    file.extend([0xEE; 600]);
+    file
+}
+
+#[test]
+fn the_initrd_of_a_unified_kernel_image_is_read() {
+    let tree = |bytes: Vec<u8>| {
+        let mut fs = MemFs::new();
+        fs.file("/uki.efi", bytes);
+        Tree::new(Arc::new(fs))
+    };
+    let sound = uki(&pipe("zstd -q", &main_archive()));
+    let paths = ["/uki.efi".to_owned()];
+    let read = read_initrds(&tree(sound.clone()), &paths).unwrap();
+    assert_eq!((read.error, read.n_entries), (None, 14));
+    let version = |tree: &Tree| crate::kernel::image_version(tree, "/uki.efi").unwrap();
+    assert_eq!(version(&tree(sound.clone())).as_deref(), Some("6.9.1-arch1-1"));
+    for at in 0..0xC0 {
+        for value in [0, 0x7F, 0xFF] {
+            let mut bytes = sound.clone();
+            bytes[at] = value;
+            let tree = tree(bytes);
+            let _ = (read_initrds(&tree, &paths), version(&tree));
+        }
+    }
+    let error = read_initrds(&tree(sound), &["/gone".to_owned()]).unwrap_err();
+    assert_eq!(error.to_string(), "/gone: no such file");
+}
+
+/// RHEL 5 keeps modules in /lib and loads them by a script of nash.
+#[test]
+fn generators_are_told_apart() {
+    let nash = Cpio::new().file("init", "#!/bin/nash\ninsmod /lib/virtio_blk.ko\n");
+    let read = Initramfs::from_bytes(nash.file("lib/virtio_blk.ko", "").finish());
+    assert_eq!(read.generator, Generator::MkinitrdNash);
+    assert_eq!(read.modules.keys().collect::<Vec<_>>(), [&module("", "virtio_blk")]);
+    for (path, generator) in [
+        ("conf/arch.conf", Generator::InitramfsTools),
+        ("usr/lib/dracut/modules.txt", Generator::Dracut),
+        ("init_functions", Generator::Mkinitcpio),
+        ("sbin/nlplug-findfs", Generator::Mkinitfs),
+        ("run_all.sh", Generator::MkinitrdSuse),
+        ("etc/booster.init.yaml", Generator::Booster),
+        ("init", Generator::Unknown),
+    ] {
+        let read = Initramfs::from_bytes(Cpio::new().file(path, "").finish());
+        assert_eq!(read.generator, generator, "{path}");
+    }
+}

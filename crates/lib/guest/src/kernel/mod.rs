@@ -59,12 +59,15 @@ pub struct Modules {
     pub dependencies: HashMap<String, Vec<String>>,
 }
 
+/// From what was asked for to what came of it, failures included.
+type Shared<K, V> = Arc<Mutex<HashMap<K, Result<V>>>>;
+
 /// Facts that are costly to read, kept for the items that share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cache {
-    pub(crate) modules: Arc<Mutex<HashMap<String, Result<Arc<Modules>>>>>,
-    pub(crate) configs: Arc<Mutex<HashMap<String, Result<Option<Arc<KernelConfig>>>>>>,
-    pub(crate) initramfs: Arc<Mutex<HashMap<Vec<String>, Result<Arc<Initramfs>>>>>,
+    pub(crate) modules: Shared<String, Arc<Modules>>,
+    pub(crate) configs: Shared<String, Option<Arc<KernelConfig>>>,
+    pub(crate) initramfs: Shared<Vec<String>, Arc<Initramfs>>,
 }
 
 /// Whether a kernel runs only as a paravirtual guest of Xen, which no cloud instance is: by its

@@ -1,6 +1,21 @@
 //! Installed packages, from the databases of dpkg, rpm, apk and pacman.
 
+mod bdb;
+mod rpm;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use kiln_volume::{Result, Tree};
 use serde::Serialize;
+
+use crate::inspect::Guest;
+
+/// The largest databases of real systems have some 300 MiB.
+const MAX_DB_BYTES: u64 = 512 << 20;
+/// No installed system comes near.
+const MAX_ENTRIES: usize = 100_000;
 
 /// A package database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,4 +52,77 @@ pub struct Package {
     pub architecture: String,
     /// Unpacked or half configured: there, but broken.
     pub broken: bool,
+}
+
+impl PackageDb {
+    /// Parse the content of a database file of `kind`; for pacman, of one `desc`.
+    ///
+    /// # Errors
+    ///
+    /// `OtherFormat` where it is no such file, `Corrupt` where it breaks its format.
+    pub fn parse(kind: PackageDbKind, bytes: &[u8]) -> Result<Vec<Package>> {
+        let text = || String::from_utf8_lossy(bytes);
+        let mut packages = match kind {
+            PackageDbKind::Dpkg => text::dpkg(&text()),
+            PackageDbKind::Apk => text::apk(&text()),
+            PackageDbKind::Pacman => text::pacman(&text()).into_iter().collect(),
+            kind => rpm::packages(kind, bytes)?,
+        };
+        packages.sort();
+        Ok(packages)
+    }
+}
+
+impl Guest {
+    /// The packages of all databases the guest has. Reads all of them: only for who asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`PackageDb::parse`], and what the filesystems say.
+    pub fn packages(&self) -> Result<Vec<PackageDb>> {
+        read_all(&self.tree)
+    }
+}
+
+/// Every package database in `tree`.
+pub(crate) fn read_all(tree: &Tree) -> Result<Vec<PackageDb>> {
+    let mut found = Vec::new();
+    for (kind, path) in [
+        (PackageDbKind::Dpkg, "/var/lib/dpkg/status"),
+        (PackageDbKind::RpmSqlite, "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
+        (PackageDbKind::RpmNdb, "/usr/lib/sysimage/rpm/Packages.db"),
+        (PackageDbKind::RpmBdb, "/usr/lib/sysimage/rpm/Packages"),
+        (PackageDbKind::RpmSqlite, "/var/lib/rpm/rpmdb.sqlite"),
+        (PackageDbKind::RpmNdb, "/var/lib/rpm/Packages.db"),
+        (PackageDbKind::RpmBdb, "/var/lib/rpm/Packages"),
+        (PackageDbKind::Apk, "/lib/apk/db/installed"),
+    ] {
+        // One directory may be a link to the other.
+        let Some(at) = tree.locate(path)? else { continue };
+        let path = String::from_utf8_lossy(&at.path).into_owned();
+        if found.iter().any(|db: &PackageDb| db.path == path) {
+            continue;
+        }
+        if let Some(bytes) = tree.read(&path, MAX_DB_BYTES)? {
+            let packages = PackageDb::parse(kind, &bytes).map_err(|e| e.in_location(&path))?;
+            found.push(PackageDb { kind, path, packages });
+        }
+    }
+    for (kind, dir, file) in [
+        (PackageDbKind::Dpkg, "/var/lib/dpkg/status.d", ""),
+        (PackageDbKind::Pacman, "/var/lib/pacman/local", "/desc"),
+    ] {
+        let mut packages = Vec::new();
+        for entry in tree.list(dir)?.iter().take(MAX_ENTRIES) {
+            let path = format!("{dir}/{}{file}", entry.name_lossy());
+            if let Some(text) = tree.read_text(&path)? {
+                packages.extend(PackageDb::parse(kind, text.as_bytes())?);
+            }
+        }
+        packages.sort();
+        if !packages.is_empty() {
+            found.push(PackageDb { kind, path: dir.to_owned(), packages });
+        }
+    }
+    Ok(found)
 }

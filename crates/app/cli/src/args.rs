@@ -1,0 +1,171 @@
+//! What can be asked on the command line, and how `--help` tells it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+/// Check, repair and build cloud images without booting, mounting or root
+#[derive(Debug, Parser)]
+#[command(name = "kiln", version, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(CheckArgs),
+    Inspect(InspectArgs),
+    /// Print a shell completion script
+    #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
+    Completions {
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    #[command(after_help = "Example: kiln man --out /usr/local/share/man/man1")]
+    Man {
+        /// The folder to write kiln.1, kiln-check.1, ... into
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
+}
+
+/// Check whether images will boot and behave as cloud instances
+///
+/// Reads the disk in this process: nothing is booted, mounted, written or run, no root is needed. A
+/// remote image is not downloaded; only what the check reads is fetched.
+///
+/// Exit status: 0 no risk at or above --fail-on, 1 a risk found, 2 an image could not be checked.
+#[derive(Debug, Parser)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// Images: a path, or an http://, https://, s3:// or oss:// URL; any format, told by content
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<String>,
+    /// Only these items, with or without `GUESTOS.` (repeat or separate by commas)
+    #[arg(long = "item", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) items: Vec<String>,
+    /// How many images to check at the same time
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) jobs: usize,
+    /// How to print the report
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// The lowest risk that makes the exit status 1
+    #[arg(long, value_enum, default_value_t = FailOn::High)]
+    pub(crate) fail_on: FailOn,
+    /// Print every item in the table with all its evidence, not only what is wrong
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) declared: DeclaredArgs,
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  kiln check disk.vmdk                          the table of all 18 items
+  kiln check --item Fstab,Grub disk.qcow2       two of them
+  kiln check --format json *.qcow2 > report.json
+  kiln check --format sarif --fail-on never disk.raw > kiln.sarif
+  kiln check --boot-mode UEFI --nvme disk.raw   as the image will be registered
+  kiln check https://example.com/disk.qcow2     fetch only what is read
+  kiln check system.raw --attach data.raw       a volume group over two disks";
+
+/// What the caller knows about the image; the checks compare it with what they see
+#[derive(Debug, Parser)]
+pub(crate) struct DeclaredArgs {
+    /// Platform the image will be registered as (`CentOS`, `Others Linux`)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) platform: Option<String>,
+    /// Boot mode the image will be registered with
+    #[arg(long, value_name = "MODE", value_parser = ["BIOS", "UEFI", "UEFI-Preferred"])]
+    pub(crate) boot_mode: Option<String>,
+    /// Architecture the image will be registered with
+    #[arg(long, value_name = "ARCH", value_parser = ["x86_64", "arm64", "i386"])]
+    pub(crate) architecture: Option<String>,
+    /// The disk will be attached as NVMe
+    #[arg(long)]
+    pub(crate) nvme: bool,
+}
+
+/// How images are opened
+#[derive(Debug, Default, Parser)]
+pub(crate) struct OpenArgs {
+    /// Let images name backing and extent files in this folder or below it (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_backing: Vec<PathBuf>,
+    /// Further disks of the same machine, for volume groups over several disks (one IMAGE only)
+    #[arg(long, value_name = "DISK")]
+    pub(crate) attach: Vec<String>,
+}
+
+/// Show what is on an image: partitions, filesystems, systems, kernels, boot entries, packages
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  kiln inspect disk.vmdk
+  kiln inspect --packages disk.qcow2
+  kiln inspect --format json disk.raw | jq '.systems[0].kernels'")]
+pub(crate) struct InspectArgs {
+    /// The image: a path, or an http://, https://, s3:// or oss:// URL
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = InspectFormat::Table)]
+    pub(crate) format: InspectFormat,
+    /// List the installed packages, not only their number
+    #[arg(long)]
+    pub(crate) packages: bool,
+    #[command(flatten)]
+    pub(crate) open: OpenArgs,
+}
+
+/// How a check report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// docs/check-report.md
+    Json,
+    /// For code-scanning viewers
+    Sarif,
+    /// For CI
+    Junit,
+}
+
+/// How an inspection is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InspectFormat {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// From which risk on the exit status is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailOn {
+    /// Start-up of an instance may fail
+    High,
+    /// Start-up speed or configuration suffers
+    Medium,
+    /// Never
+    Never,
+}
+
+/// Write a page for the command and for each subcommand into `folder`.
+pub(crate) fn man_pages(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    clap_mangen::generate_to(Args::command(), folder)
+        .with_context(|| format!("cannot write man pages into {}", folder.display()))
+}
+
+/// A word in the colour of errors; colour is dropped where standard error is no terminal.
+pub(crate) fn style_error(word: &str) -> String {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    format!("{style}{word}{style:#}")
+}

@@ -1,0 +1,158 @@
+//! A check report, and the four ways it is printed. The JSON form is the contract: see
+//! `docs/check-report.md` and its schema.
+
+pub(crate) mod json;
+pub(crate) mod junit;
+pub(crate) mod sarif;
+pub(crate) mod table;
+
+use std::time::Duration;
+
+use kiln_guest::{Item, Level, Status};
+use serde::Serialize;
+
+use crate::open::Opened;
+
+/// Names the contract; a change that a reader could trip over gets a new one.
+pub(crate) const SCHEMA: &str = "https://kiln.images/schema/check-report/v1";
+
+/// All images of one run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) schema: &'static str,
+    pub(crate) images: Vec<ImageReport>,
+}
+
+/// One image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ImageReport {
+    pub(crate) image: String,
+    pub(crate) status: ImageStatus,
+    pub(crate) error: Option<String>,
+    #[serde(skip)]
+    pub(crate) hint: Option<String>,
+    pub(crate) format: Option<String>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) os: Option<Os>,
+    pub(crate) items: Vec<Item>,
+    pub(crate) elapsed_ms: u64,
+    pub(crate) bytes_read: u64,
+}
+
+/// Whether the image could be checked at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum ImageStatus {
+    Finished,
+    Failed,
+}
+
+/// The operating system that boots.
+#[derive(Debug, Serialize)]
+pub(crate) struct Os {
+    #[serde(rename = "type")]
+    pub(crate) family: &'static str,
+    pub(crate) platform: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) architecture: Option<String>,
+    pub(crate) kernel: Option<String>,
+}
+
+impl Report {
+    pub(crate) fn new(images: Vec<ImageReport>) -> Self {
+        Self { schema: SCHEMA, images }
+    }
+
+    /// The worst risk of all items of all images.
+    pub(crate) fn worst(&self) -> Option<Level> {
+        let items = self.images.iter().flat_map(|image| &image.items);
+        items.filter(|item| item.status == Status::Risk).filter_map(|item| item.risk_level).max()
+    }
+}
+
+impl ImageReport {
+    pub(crate) fn finished(
+        location: &str,
+        opened: &Opened,
+        items: Vec<Item>,
+        elapsed: Duration,
+    ) -> Self {
+        let image = opened.images.first();
+        let value = |name: &str| {
+            let item = items.iter().find(|item| item.name.ends_with(name))?;
+            (item.status != Status::NotApplicable).then(|| item.value.clone())
+        };
+        let kernel = value(".KernelVersion").or_else(|| {
+            let guest = opened.inspection.guest()?;
+            Some(guest.kernels.first()?.version.clone())
+        });
+        Self {
+            image: location.to_owned(),
+            status: ImageStatus::Finished,
+            error: None,
+            hint: None,
+            format: image.map(|image| image.format.to_string()),
+            notes: opened.images.iter().flat_map(|image| image.notes.clone()).collect(),
+            os: Os::of(&opened.inspection, kernel),
+            bytes_read: opened.bytes_read(),
+            items,
+            elapsed_ms: milliseconds(elapsed),
+        }
+    }
+
+    pub(crate) fn failed(location: &str, error: &kiln_disk::Error, elapsed: Duration) -> Self {
+        Self {
+            image: location.to_owned(),
+            status: ImageStatus::Failed,
+            error: Some(chain(location, error)),
+            hint: error.hint_text().map(str::to_owned),
+            format: None,
+            notes: Vec::new(),
+            os: None,
+            items: Vec::new(),
+            elapsed_ms: milliseconds(elapsed),
+            bytes_read: 0,
+        }
+    }
+}
+
+impl Os {
+    fn of(inspection: &kiln_guest::Inspection, kernel: Option<String>) -> Option<Self> {
+        let os = &inspection.guest()?.os;
+        let family = match os.family {
+            family if family.is_linux() => "linux",
+            kiln_guest::Family::Windows => "windows",
+            _ => "unknown",
+        };
+        Some(Self {
+            family,
+            platform: os.platform.clone(),
+            version: os.version.clone(),
+            architecture: os.architecture.clone(),
+            kernel,
+        })
+    }
+}
+
+/// The error with its causes, and with the image's name where it does not say one itself.
+pub(crate) fn chain(location: &str, error: &kiln_disk::Error) -> String {
+    let mut text = match error.location() {
+        Some(_) => error.to_string(),
+        None => format!("{location}: {error}"),
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Text out of a hostile image must not move the cursor or change the colour.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+}
+
+fn milliseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
