@@ -25,6 +25,5 @@ pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };
 pub use kernel::{Kernel, KernelConfig, KernelImage, Modules, index_entries};
-pub use kernel::{Kernel, KernelConfig, Modules};
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};
