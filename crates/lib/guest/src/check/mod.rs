@@ -10,12 +10,12 @@ mod boot_mode;
 mod cloud_assistant;
 pub(crate) mod cloud_init;
 mod dhcp;
+#[cfg(test)]
+mod disk_tests;
 mod driver;
 #[cfg(test)]
 mod driver_tests;
 mod fstab;
-#[cfg(test)]
-mod disk_tests;
 mod grub;
 mod kernel_version;
 mod legacy;
