@@ -35,7 +35,7 @@ mod virtio;
 
 use serde::Serialize;
 
-use crate::{Inspection, OsInfo, Result};
+use crate::{Inspection, Result};
 
 pub use run::{Summary, find, run, suggest};
 
@@ -269,15 +269,4 @@ pub(crate) fn windows(inspection: &Inspection) -> Option<Outcome> {
     let evidence = inspection.windows.as_ref()?;
     let outcome = Outcome::not_applicable("Windows image: its items are not in this version");
     Some(outcome.noting([Evidence::note(evidence.clone())]))
-}
-
-/// Why the vendor's own items say nothing about a system, where they do not cover it: the list is
-/// the one that the vendor publishes.
-pub(crate) fn not_covered(os: &OsInfo) -> Option<&'static str> {
-    let is_covered = match (os.id.as_deref(), os.platform.as_deref()) {
-        (_, Some("Gentoo" | "FreeBSD" | "CoreOS" | "Fedora CoreOS" | "Customized Linux")) => false,
-        (Some("lifsea" | "mars" | "solaris"), _) => false,
-        _ => os.family != crate::Family::Bsd,
-    };
-    (!is_covered).then_some("os_not_covered")
 }
