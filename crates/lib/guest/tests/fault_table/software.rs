@@ -146,7 +146,8 @@ pub(crate) const ROWS: &[Row] = &[
             guest.put("/etc/cloud/cloud.cfg.d/90_dpkg.cfg", "datasource_list: [ NoCloud ]\n");
         },
         "CloudInit.DatasourceMissing",
-        &[],
+        // Without a data source cloud-init ends before it runs a module, growpart included.
+        &[NO_GROWTH],
     ),
     cloud_init(
         98,

@@ -1,7 +1,7 @@
 //! Identity, clock, firmware, kernel: rows 6, 7, 11, 16 to 24, 144.
 
 use kiln_fixtures::phony::disk::{BIOS_BOOT, Part};
-use kiln_fixtures::phony::{BootSector, Phony};
+use kiln_fixtures::phony::{BootSector, Phony, ROOT_UUID};
 
 use crate::table::Grade::{High, Medium};
 use crate::table::{Also, NEEDS_VIRTIO, Row};
@@ -44,14 +44,26 @@ pub(crate) const ROWS: &[Row] = &[
         what: "two Debian roots on one disk",
         base: Phony::debian,
         fault: |guest| {
-            let other = Phony::debian().disk.parts.pop().expect("a root");
-            let uuid = Some("11111111-2222-4333-8444-555555555555".into());
-            guest.disk.parts.insert(1, Part { uuid, mount: String::new(), ..other });
+            // An installation of its own: no entry of either menu reaches the other root.
+            let uuid = "11111111-2222-4333-8444-555555555555";
+            let mut other = Phony::debian();
+            for path in ["/etc/fstab", "/boot/grub/grub.cfg"] {
+                other.replace(path, ROOT_UUID, uuid);
+            }
+            let (path, initrd) = (other.initrd_path(), other.initrd().build());
+            other.put(&path, initrd);
+            let root = other.disk.parts.pop().expect("a root");
+            let root = Part { uuid: Some(uuid.into()), mount: String::new(), ..root };
+            guest.disk.parts.insert(1, root);
         },
         item: "SystemImage",
         code: "SystemImage.MultipleRoots",
         grade: Medium,
-        also: &[],
+        also: &[(
+            "OnlineResizeFS",
+            "OnlineResizeFS.RootNotLast",
+            "the first root is taken, and the other one is behind it",
+        )],
     },
     Row {
         number: 16,
@@ -63,7 +75,7 @@ pub(crate) const ROWS: &[Row] = &[
         item: "Platform",
         code: "Platform.Unrecognized",
         grade: Medium,
-        also: &[],
+        also: &[("OSVersion", "OSVersion.Unknown", "the file that told the version is empty")],
     },
     Row {
         number: 17,
@@ -190,9 +202,10 @@ pub(crate) const ROWS: &[Row] = &[
         code: "KernelVersion.NotFound",
         grade: High,
         also: &[
-            ("SystemImage", "SystemImage.NoKernel", "its rule is the same fact"),
             ("Grub", "Grub.ConfigMissing", "the menu was in /boot"),
+            ("Virtio", "Virtio.NoInitramfs", "the initramfs was in /boot"),
+            ("Nvme", "NVMe.NotInInitramfs", "the initramfs was in /boot"),
+            NEEDS_VIRTIO,
         ],
     },
 ];
-
