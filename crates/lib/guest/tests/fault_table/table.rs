@@ -87,8 +87,8 @@ impl Row {
         self.compare(&look(&base), &look(&spoilt))
     }
 
-    /// Compare what kiln says of the sound guest and of the spoilt one.
-    pub(crate) fn compare(&self, before: &Looked, after: &Looked) -> Vec<String> {
+    /// Whether the row's own item says what it must.
+    pub(crate) fn compare_item(&self, after: &Looked) -> Vec<String> {
         let mut wrong = Vec::new();
         let item = after.item(self.item);
         let grade = match (item.status, item.risk_level) {
@@ -110,6 +110,12 @@ impl Row {
                 item.evidence,
             ));
         }
+        wrong
+    }
+
+    /// Compare what kiln says of the sound guest and of the spoilt one.
+    pub(crate) fn compare(&self, before: &Looked, after: &Looked) -> Vec<String> {
+        let mut wrong = self.compare_item(after);
         let (before, verdicts) = (before.verdicts(), after.verdicts());
         for (name, verdict) in &verdicts {
             if name == self.item {
