@@ -2,8 +2,13 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod diff_map;
+mod diff_walk;
+mod host;
 mod images;
+mod real;
 mod setup;
+mod suite;
+mod tidy;
 
 use std::path::PathBuf;
 
@@ -19,6 +24,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Install what is missing and run all tests
+    Test,
     /// Build the real images under target/fixtures (installs what is missing)
     Fixtures,
     /// Compare kiln's map and every byte of an image with qemu-img
@@ -28,14 +35,21 @@ enum Command {
         #[arg(long)]
         allow_backing: Vec<PathBuf>,
     },
+    /// Compare every filesystem of an image with the kernel's mount (needs root)
+    DiffWalk { image: PathBuf },
+    /// Check the layers and the changelog
+    Tidy,
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
+        Command::Test => suite::run_all(),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;
             images::build_all()
         }
         Command::DiffMap { image, allow_backing } => diff_map::run(&image, &allow_backing),
+        Command::DiffWalk { image } => diff_walk::run(&image),
+        Command::Tidy => tidy::run(),
     }
 }
