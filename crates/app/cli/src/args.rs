@@ -49,7 +49,7 @@ pub(crate) enum Command {
 /// Exit status: 0 no risk at or above --fail-on, 1 a risk found, 2 an image could not be checked
 /// (standard error says which and why; the others are reported all the same).
 #[derive(Debug, Parser)]
-#[command(after_help = CHECK_EXAMPLES)]
+#[command(after_help = CHECK_EXAMPLES, after_long_help = items_and_examples())]
 pub(crate) struct CheckArgs {
     /// Images: a path, or an http://, https://, s3:// or oss:// URL; any format, told by content
     #[arg(required = true, value_name = "IMAGE")]
@@ -139,7 +139,7 @@ pub(crate) struct InspectArgs {
 pub(crate) enum Format {
     /// For people
     Table,
-    /// docs/check-report.md
+    /// For programs, by the contract in docs/check-report.md
     Json,
     /// For code-scanning viewers
     Sarif,
@@ -165,6 +165,14 @@ pub(crate) enum FailOn {
     Medium,
     /// Never
     Never,
+}
+
+/// The end of `kiln check --help`: every item with what it makes sure of.
+fn items_and_examples() -> String {
+    let line = |check: &&kiln_guest::Check| format!("  {:24}{}\n", check.name, check.summary);
+    let items: String = kiln_guest::CHECKS.iter().map(line).collect();
+    let extra: String = kiln_guest::EXTRA_CHECKS.iter().map(line).collect();
+    format!("Items:\n{items}\nOnly when asked for by --item:\n{extra}\n{CHECK_EXAMPLES}")
 }
 
 /// Write a page for the command and for each subcommand into `folder`.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::args::{InspectArgs, InspectFormat};
 use crate::open::{self, Opened};
-use crate::report::{chain, hint, printable};
+use crate::report::{chain, counted, hint, printable};
 use crate::{EXIT_FAILED, output};
 
 /// The drivers a kernel is listed with: what a cloud's disks, networks and roots need.
@@ -90,6 +90,8 @@ struct VolumeView {
     uuid: Option<String>,
     label: Option<String>,
     part_uuid: Option<String>,
+    /// What the table says that a partition is for, where a loader relies on it.
+    part_role: Option<&'static str>,
     mount_point: Option<String>,
     error: Option<String>,
 }
@@ -205,6 +207,7 @@ impl View {
             let used = volume.used_bytes.map(|used| format!("{} used of ", HumanBytes(used)));
             let mut words =
                 vec![format!("{}{}", used.unwrap_or_default(), HumanBytes(volume.size_bytes))];
+            words.extend(volume.part_role.map(str::to_owned));
             words.extend(volume.mount_point.clone());
             words.extend(volume.label.as_ref().map(|label| format!("\"{label}\"")));
             words.extend(volume.uuid.clone());
@@ -256,11 +259,11 @@ impl VolumeView {
         let volume: &Volume = &layout.volumes[index];
         let info = volume.info();
         let mount = guest.and_then(|guest| guest.mounts.iter().find(|mount| mount.volume == index));
-        let part_uuid = match volume.origin {
-            Origin::Partition { disk, number } => layout.disks.get(disk).and_then(|disk| {
-                let partition = disk.partitions.iter().find(|p| p.number == number)?;
-                partition.part_uuid.clone()
-            }),
+        let partition = match volume.origin {
+            Origin::Partition { disk, number } => layout
+                .disks
+                .get(disk)
+                .and_then(|disk| disk.partitions.iter().find(|p| p.number == number)),
             _ => None,
         };
         Self {
@@ -270,7 +273,12 @@ impl VolumeView {
             content: volume.content.name(),
             uuid: volume.uuid.clone(),
             label: volume.label.clone(),
-            part_uuid,
+            part_uuid: partition.and_then(|partition| partition.part_uuid.clone()),
+            part_role: partition.and_then(|partition| match &partition.kind {
+                kind if kind.is_esp() => Some("EFI system"),
+                kind if kind.is_bios_boot() => Some("BIOS boot"),
+                _ => None,
+            }),
             mount_point: mount.map(|mount| mount.path.clone()),
             error: volume
                 .filesystem
@@ -332,7 +340,7 @@ impl SystemView {
             writeln!(out, "    {}", printable(&entry.cmdline))?;
         }
         match self.n_packages {
-            Some(n) => writeln!(out, "  {n} packages")?,
+            Some(n) => writeln!(out, "  {}", counted(n, "package"))?,
             None => writeln!(out, "  packages: the database could not be read")?,
         }
         for package in self.packages.iter().flatten() {

@@ -81,7 +81,8 @@ impl ImageReport {
         let image = opened.images.first();
         let value = |name: &str| {
             let item = items.iter().find(|item| item.name.ends_with(name))?;
-            (item.status != Status::NotApplicable).then(|| item.value.clone())
+            let is_known = item.status != Status::NotApplicable && item.value != "Unknown";
+            is_known.then(|| item.value.clone())
         };
         let kernel = value(".KernelVersion").or_else(|| {
             let guest = opened.inspection.guest()?;
@@ -171,6 +172,11 @@ pub(crate) fn printable(text: &str) -> String {
             || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if is_hostile(c) { '\u{FFFD}' } else { c }).collect()
+}
+
+/// `1 item`, `2 items`.
+pub(crate) fn counted(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
 fn milliseconds(elapsed: Duration) -> u64 {

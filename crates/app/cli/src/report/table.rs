@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use kiln_guest::{Evidence, Item, Level, Status};
 
-use super::{ImageReport, Report, printable};
+use super::{ImageReport, Report, counted, printable};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -169,8 +169,4 @@ fn overview(report: &Report) -> String {
     let n_failed = report.images.iter().filter(|image| image.error.is_some()).count();
     let n_images = counted(report.images.len(), "image");
     format!("{n_images}: {n_at_risk} at risk, {n_failed} could not be checked")
-}
-
-fn counted(n: usize, thing: &str) -> String {
-    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }

@@ -20,19 +20,54 @@ fn folder_with_disk() -> tempfile::TempDir {
 #[test]
 fn table_of_a_system_with_faults() {
     let folder = folder_with_disk();
-    kiln_snapshot!(folder.path(), "check --item Platform,RtcTimeMode,KernelVersion disk.raw", @"");
+    kiln_snapshot!(folder.path(), "check --item Platform,RtcTimeMode,KernelVersion disk.raw", @r"
+    status: 1
+    ----- stdout -----
+    disk.raw  (raw, Debian 12.5)
+    ok       Platform       Debian
+    MEDIUM   RtcTimeMode    LOCAL    /etc/adjtime says that the hardware clock runs in local time; the platform's runs in UTC
+    HIGH     KernelVersion  Unknown  no kernel is installed
+
+    RtcTimeMode.Local
+      /etc/adjtime:3: LOCAL
+      fix: set line 3 of /etc/adjtime to UTC (timedatectl set-local-rtc 0)
+
+    1 high, 1 medium; [N] items in [ELAPSED], [BYTES] read
+    ----- stderr -----
+    ");
 }
 
 #[test]
 fn items_are_given_once_in_the_order_of_the_report() {
     let folder = folder_with_disk();
-    kiln_snapshot!(folder.path(), "check --item guestos.osversion --item Platform,OSVersion disk.raw", @"");
+    kiln_snapshot!(folder.path(), "check --item guestos.osversion --item Platform,OSVersion disk.raw", @r"
+    status: 0
+    ----- stdout -----
+    disk.raw  (raw, Debian 12.5)
+    ok       Platform   Debian
+    ok       OSVersion  Debian 12.5
+
+    no risk; [N] items in [ELAPSED], [BYTES] read
+    ----- stderr -----
+    ");
 }
 
 #[test]
 fn verbose_gives_the_evidence_of_what_passed() {
     let folder = folder_with_disk();
-    kiln_snapshot!(folder.path(), "check --verbose --item OSVersion disk.raw", @"");
+    kiln_snapshot!(folder.path(), "check --verbose --item OSVersion disk.raw", @r"
+    status: 0
+    ----- stdout -----
+    disk.raw  (raw, Debian 12.5)
+    ok       OSVersion  Debian 12.5
+
+    OSVersion
+      /etc/os-release: Debian GNU/Linux 12 (bookworm)
+      /etc/debian_version: 12.5
+
+    no risk; 1 item in [ELAPSED], [BYTES] read
+    ----- stderr -----
+    ");
 }
 
 /// The threshold alone decides between 0 and 1: a Medium risk fails only where Medium is asked for.
@@ -59,7 +94,25 @@ fn status_follows_the_threshold() {
 #[test]
 fn one_image_of_several_fails() {
     let folder = folder_with_disk();
-    kiln_snapshot!(folder.path(), "check --item Platform disk.raw absent.raw disk.raw", @"");
+    kiln_snapshot!(folder.path(), "check --item Platform disk.raw absent.raw disk.raw", @r"
+    status: 2
+    ----- stdout -----
+    disk.raw  (raw, Debian 12.5)
+    ok       Platform  Debian
+
+    no risk; 1 item in [ELAPSED], [BYTES] read
+
+    disk.raw  (raw, Debian 12.5)
+    ok       Platform  Debian
+
+    no risk; 1 item in [ELAPSED], [BYTES] read
+
+    3 images: 0 at risk, 1 could not be checked
+    ----- stderr -----
+    error: absent.raw: No such file or directory
+
+    hint: IMAGE is a path, or an http://, https://, s3:// or oss:// URL
+    ");
     let output = run(folder.path(), "check --fail-on never absent.raw disk.raw");
     assert_eq!(output.status.code(), Some(2), "--fail-on is about risks, not about failures");
 }
@@ -72,12 +125,56 @@ fn what_is_no_disk() {
     fs::write(folder.path().join("notes.txt"), "not a disk\n").unwrap();
     fs::write(folder.path().join("disk.raw.gz"), b"\x1F\x8B\x08\0\0\0\0\0\0\x03".repeat(60))
         .unwrap();
-    kiln_snapshot!(folder.path(), "check absent.raw", @"");
-    kiln_snapshot!(folder.path(), "check images/", @"");
-    kiln_snapshot!(folder.path(), "check disk.raw.gz", @"");
-    kiln_snapshot!(folder.path(), "check ftp://host/disk.raw", @"");
-    kiln_snapshot!(folder.path(), "check --item SystemImage empty.raw", @"");
-    kiln_snapshot!(folder.path(), "check --item SystemImage notes.txt", @"");
+    kiln_snapshot!(folder.path(), "check absent.raw", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: absent.raw: No such file or directory
+
+    hint: IMAGE is a path, or an http://, https://, s3:// or oss:// URL
+    ");
+    kiln_snapshot!(folder.path(), "check images/", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: images/: this is not a regular file or a block device
+
+    hint: name the images in it: images/*
+    ");
+    kiln_snapshot!(folder.path(), "check disk.raw.gz", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: disk.raw.gz: this is gzip-compressed
+
+    hint: unpack it first
+    ");
+    kiln_snapshot!(folder.path(), "check ftp://host/disk.raw", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: ftp://host/disk.raw: 'ftp://' locations are not supported
+
+    hint: name a path, or an http://, https://, s3:// or oss:// URL
+    ");
+    kiln_snapshot!(folder.path(), "check --item SystemImage empty.raw", @r"
+    status: 1
+    ----- stdout -----
+    empty.raw  (raw)
+    HIGH     SystemImage  Invalid  the image holds no partition, filesystem or other content that kiln knows
+
+    1 high, 0 medium; 1 item in [ELAPSED], [BYTES] read
+    ----- stderr -----
+    ");
+    kiln_snapshot!(folder.path(), "check --item SystemImage notes.txt", @r"
+    status: 1
+    ----- stdout -----
+    notes.txt  (raw)
+    HIGH     SystemImage  Invalid  the image holds no partition, filesystem or other content that kiln knows
+
+    1 high, 0 medium; 1 item in [ELAPSED], [BYTES] read
+    ----- stderr -----
+    ");
 }
 
 /// Items that all say the same are one line, and eighteen with `--verbose`.
@@ -111,10 +208,40 @@ fn mistakes_on_the_command_line() {
     );
     let output = run(folder.path(), "check --item xyzzy disk.raw");
     assert!(stderr(&output).starts_with("error: there is no item 'xyzzy'\n\nhint: "));
-    kiln_snapshot!(folder.path(), "check --attach b.raw disk.raw disk.raw", @"");
-    kiln_snapshot!(folder.path(), "check --jobs 0 disk.raw", @"");
-    kiln_snapshot!(folder.path(), "check --fail-on low disk.raw", @"");
-    kiln_snapshot!(folder.path(), "check", @"");
+    kiln_snapshot!(folder.path(), "check --attach b.raw disk.raw disk.raw", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: --attach adds disks to one machine: name one IMAGE, not 2
+    ");
+    kiln_snapshot!(folder.path(), "check --jobs 0 disk.raw", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: invalid value '0' for '--jobs <N>': number would be zero for non-zero type
+
+    For more information, try '--help'.
+    ");
+    kiln_snapshot!(folder.path(), "check --fail-on low disk.raw", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: invalid value 'low' for '--fail-on <FAIL_ON>'
+      [possible values: high, medium, never]
+
+    For more information, try '--help'.
+    ");
+    kiln_snapshot!(folder.path(), "check", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: the following required arguments were not provided:
+      <IMAGE>...
+
+    Usage: kiln check <IMAGE>...
+
+    For more information, try '--help'.
+    ");
 }
 
 /// Colour belongs on terminals; pipes get it only where the caller forces it.

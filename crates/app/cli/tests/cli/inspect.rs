@@ -14,7 +14,19 @@ fn folder_with_disk() -> tempfile::TempDir {
 #[test]
 fn table() {
     let folder = folder_with_disk();
-    kiln_snapshot!(folder.path(), "inspect --packages disk.raw", @"");
+    kiln_snapshot!(folder.path(), "inspect --packages disk.raw", @r#"
+    status: 0
+    ----- stdout -----
+    disk.raw  (raw, 17.00 MiB)
+
+    disk0: MBR partition table, 12345678, 512-byte sectors
+      disk0p1  ext4          [BYTES] used of 16.00 MiB  /  "root"  22222222-0000-4000-8000-000000000001
+
+    Debian GNU/Linux 12 (bookworm) on disk0p1 (unknown architecture, boots)
+      1 package
+        bash 5.2.15-2+b2 amd64
+    ----- stderr -----
+    "#);
 }
 
 #[test]
@@ -42,6 +54,21 @@ fn json_has_the_same_facts() {
 fn failures() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("zero.raw"), vec![0; 1 << 20]).unwrap();
-    kiln_snapshot!(folder.path(), "inspect absent.raw", @"");
-    kiln_snapshot!(folder.path(), "inspect zero.raw", @"");
+    kiln_snapshot!(folder.path(), "inspect absent.raw", @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: absent.raw: No such file or directory
+
+    hint: IMAGE is a path, or an http://, https://, s3:// or oss:// URL
+    ");
+    kiln_snapshot!(folder.path(), "inspect zero.raw", @r"
+    status: 0
+    ----- stdout -----
+    zero.raw  (raw, 1.00 MiB)
+
+    disk0: no partition table, 512-byte sectors
+      disk0  nothing       1.00 MiB
+    ----- stderr -----
+    ");
 }

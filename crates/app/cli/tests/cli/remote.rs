@@ -47,7 +47,19 @@ fn servers_that_cannot_serve() {
     let server = Server::start(folder.path(), Behaviour::Ranges).unwrap();
     let absent = run(folder.path(), &format!("check {}", server.url("absent.raw")));
     insta::with_settings!({filters => filters()}, {
-        insta::assert_snapshot!(transcript(&without), @"");
-        insta::assert_snapshot!(transcript(&absent), @"");
+        insta::assert_snapshot!(transcript(&without), @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: http://127.0.0.1:[PORT]/disk.raw: the server does not honour Range requests
+
+    hint: download the image and check the file, or serve it by a server with Range support
+    ");
+        insta::assert_snapshot!(transcript(&absent), @r"
+    status: 2
+    ----- stdout -----
+    ----- stderr -----
+    error: http://127.0.0.1:[PORT]/absent.raw: the server answered 404 Not Found
+    ");
     });
 }
