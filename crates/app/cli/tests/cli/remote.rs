@@ -33,6 +33,8 @@ fn fetches_less_than_the_image_has() {
     let fetched = server.body_bytes();
     let allocated = fs::metadata(folder.path().join("disk.raw")).unwrap().blocks() * 512;
     assert!(fetched > 0 && fetched < allocated / 2, "fetched {fetched} of {allocated} bytes");
+    // The byte that was asked for to learn the size is not one of the disk.
+    assert_eq!(report["images"][0]["bytesRead"], fetched - 1);
 
     let local = run(folder.path(), "check --format json --fail-on never disk.raw");
     let local: Value = serde_json::from_str(stdout(&local)).unwrap();

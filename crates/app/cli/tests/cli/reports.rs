@@ -80,6 +80,9 @@ fn json_keys_come_in_the_order_of_the_contract() {
     positions(&text, &["items", "elapsedMs", "bytesRead"]);
 }
 
+/// Makes one thing wrong in a report.
+type Spoil = fn(&mut Value);
+
 /// A schema that allows everything would prove nothing: it refuses reports with one thing wrong.
 #[test]
 fn the_schema_is_strict() {
@@ -87,7 +90,7 @@ fn the_schema_is_strict() {
     let good: Value = serde_json::from_str(&report(folder.path(), "json")).unwrap();
     let schema = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let spoilt: [(&str, fn(&mut Value)); 7] = [
+    let spoilt: [(&str, Spoil); 7] = [
         ("another schema", |report| report["schema"] = "v2".into()),
         ("a further key", |report| report["images"][0]["items"][0]["more"] = 1.into()),
         ("a status in another case", |report| {
