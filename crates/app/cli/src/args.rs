@@ -169,10 +169,28 @@ pub(crate) enum FailOn {
 
 /// The end of `kiln check --help`: every item with what it makes sure of.
 fn items_and_examples() -> String {
-    let line = |check: &&kiln_guest::Check| format!("  {:24}{}\n", check.name, check.summary);
-    let items: String = kiln_guest::CHECKS.iter().map(line).collect();
-    let extra: String = kiln_guest::EXTRA_CHECKS.iter().map(line).collect();
+    let items: String = kiln_guest::CHECKS.iter().map(|check| item_line(check)).collect();
+    let extra: String = kiln_guest::EXTRA_CHECKS.iter().map(|check| item_line(check)).collect();
     format!("Items:\n{items}\nOnly when asked for by --item:\n{extra}\n{CHECK_EXAMPLES}")
+}
+
+/// Wrapped here, because clap would go on in the first column.
+fn item_line(check: &kiln_guest::Check) -> String {
+    const WIDTH: usize = 98;
+    const INDENT: usize = 26;
+    let mut text = format!("  {:24}", check.name);
+    let mut column = INDENT;
+    for word in check.summary.split(' ') {
+        if column > INDENT && column + word.len() >= WIDTH {
+            text += &format!("\n{:INDENT$}", "");
+            column = INDENT;
+        } else if column > INDENT {
+            text.push(' ');
+        }
+        text += word;
+        column += word.len() + 1;
+    }
+    text + "\n"
 }
 
 /// Write a page for the command and for each subcommand into `folder`.

@@ -92,3 +92,20 @@ fn man_pages_that_cannot_be_written_are_an_error() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).starts_with("error: taken: "), "{}", stderr(&output));
 }
+
+/// The table in README and `--help` have every item, in the words of the item.
+#[test]
+fn every_item_is_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = include_str!("../../../../../README.md");
+    let output = run(folder.path(), "check --help");
+    for check in kiln_guest::CHECKS {
+        let row = format!("| `{}` | {} |", check.name, check.summary);
+        assert!(readme.contains(&row), "README lacks {row}");
+        assert!(stdout(&output).contains(&format!("  {} ", check.name)), "{}", check.name);
+    }
+    for check in kiln_guest::EXTRA_CHECKS {
+        assert!(readme.contains(&format!("`{}`", check.name)), "README lacks {}", check.name);
+        assert!(stdout(&output).contains(&format!("  {} ", check.name)), "{}", check.name);
+    }
+}
