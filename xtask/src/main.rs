@@ -2,6 +2,8 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod diff_map;
+mod fuzz;
+mod fuzz_seeds;
 mod images;
 mod setup;
 
@@ -28,6 +30,14 @@ enum Command {
         #[arg(long)]
         allow_backing: Vec<PathBuf>,
     },
+    /// Run the fuzz targets, from seeds that are made first
+    Fuzz {
+        /// How long to run each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Only this one
+        target: Option<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -35,6 +45,10 @@ fn main() -> anyhow::Result<()> {
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;
             images::build_all()
+        }
+        Command::Fuzz { seconds, target } => {
+            setup::ensure(&[setup::FIXTURES])?;
+            fuzz::run(seconds, target.as_deref())
         }
         Command::DiffMap { image, allow_backing } => diff_map::run(&image, &allow_backing),
     }
