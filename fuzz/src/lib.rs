@@ -35,6 +35,12 @@ impl Sparse {
         });
         Arc::new(Self { blocks: records.collect(), size_bytes })
     }
+
+    /// The disk of `size_bytes` that starts with `head`.
+    pub fn starting_with(head: &[u8], size_bytes: u64) -> Source {
+        let blocks = (0..).zip(head.chunks(BLOCK_BYTES).map(<[u8]>::to_vec)).collect();
+        Arc::new(Self { blocks, size_bytes })
+    }
 }
 
 impl BlockSource for Sparse {
@@ -157,14 +163,14 @@ fn layout(root: MemFs, esp: Option<MemFs>) -> Layout {
     let esp_type = PartitionType::Gpt("c12a7328-f81f-11d2-ba4b-00a0c93ec93b".into());
     let linux_type = PartitionType::Gpt("0fc63daf-8483-4772-8e79-3d69d8477de4".into());
     let table = if esp.is_some() { TableKind::Gpt } else { TableKind::Mbr };
-    let mut disk = vec![0; 4 * MIB as usize];
+    let mut disk = vec![0; BLOCK_BYTES];
     if esp.is_none() {
         disk[..4].copy_from_slice(b"\xEB\x63\x90\x10");
         disk[0x180..0x185].copy_from_slice(b"GRUB ");
         disk[510..512].copy_from_slice(b"\x55\xAA");
         (disk[0x5C], disk[512], disk[513]) = (1, 0x52, 0x56);
     }
-    let source = MemSource::shared(disk);
+    let source = Sparse::starting_with(&disk, 4 * MIB);
     let mut layout = Layout { disks: Vec::new(), volumes: Vec::new(), notices: Vec::new() };
     let mut partitions = Vec::new();
     let parts = [

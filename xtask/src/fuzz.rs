@@ -7,10 +7,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -137,7 +138,7 @@ fn fuzz(name: &str, seconds: u64) -> Result<Outcome> {
     }
     let known = faults(&artifacts)?;
     let log = target_folder().join(format!("{name}.log"));
-    let status = Command::new(binary(name)?)
+    let child = Command::new(binary(name)?)
         .arg(&corpus)
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-rss_limit_mb={RSS_MIB}"))
@@ -147,8 +148,9 @@ fn fuzz(name: &str, seconds: u64) -> Result<Outcome> {
         .arg("-print_final_stats=1")
         .stdout(Stdio::null())
         .stderr(File::create(&log)?)
-        .status()
+        .spawn()
         .with_context(|| name.to_owned())?;
+    let (status, peak_rss_mib) = wait(child)?;
     let log_text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     let stat = |key: &str| {
         let lines = log_text.lines().rev();
@@ -166,9 +168,27 @@ fn fuzz(name: &str, seconds: u64) -> Result<Outcome> {
     Ok(Outcome {
         n_executed: stat("number_of_executed_units"),
         executed_per_s: stat("average_exec_per_sec"),
-        peak_rss_mib: stat("peak_rss_mb"),
+        peak_rss_mib,
         faults,
     })
+}
+
+/// Wait for `child` and give its peak memory in MiB, as of the last look.
+///
+/// libFuzzer's own number starts from that of the process that started it.
+fn wait(mut child: Child) -> Result<(ExitStatus, u64)> {
+    let path = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0;
+    loop {
+        let status = fs::read_to_string(&path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        peak_kib = peak_kib.max(kib.unwrap_or(0));
+        if let Some(status) = child.try_wait()? {
+            return Ok((status, peak_kib / 1024));
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Where cargo-fuzz put the program: below the name of the machine's own target.

@@ -3,10 +3,11 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::host::{as_root, run, workspace};
 
 /// A disk that can be made.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +38,6 @@ const fn disk(
     core_sector: Option<u64>,
 ) -> Disk {
     Disk { name, release, layout, core_sector }
-}
-
-/// The workspace.
-pub(crate) fn workspace() -> PathBuf {
-    // xtask stands directly below the workspace, and cargo tells where.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Where images are kept between runs.
@@ -79,10 +74,7 @@ fn build(disk: &Disk) -> Result<PathBuf> {
     }
     let root = debian_root(disk.release)?;
     let start = Instant::now();
-    run(Command::new(workspace().join("fixtures/debian/disk.sh"))
-        .arg(root)
-        .arg(disk.layout)
-        .arg(&out))?;
+    run(as_root(workspace().join("fixtures/debian/disk.sh")).arg(root).arg(disk.layout).arg(&out))?;
     if let Some(core_sector) = disk.core_sector {
         let beside = |suffix: &str| out.with_extension(format!("raw.{suffix}"));
         let boot = fs::read(beside("boot.img"))?;
@@ -104,13 +96,9 @@ fn debian_root(release: &str) -> Result<PathBuf> {
     eprintln!("making a Debian {release} root tree (most of a minute)");
     fs::create_dir_all(folder().join("roots"))?;
     let part = root.with_extension("part");
-    for stale in [&part, &root] {
-        if stale.exists() {
-            fs::remove_dir_all(stale)?;
-        }
-    }
-    run(Command::new(workspace().join("fixtures/debian/root.sh")).arg(release).arg(&part))?;
-    fs::rename(&part, &root)?;
+    run(as_root("rm").arg("-rf").args([&part, &root]))?;
+    run(as_root(workspace().join("fixtures/debian/root.sh")).arg(release).arg(&part))?;
+    run(as_root("mv").args([&part, &root]))?;
     fs::write(stamp(&root), recipe()?)?;
     eprintln!("made {} in {:.1} s", root.display(), start.elapsed().as_secs_f32());
     Ok(root)
@@ -131,18 +119,4 @@ fn stamp(made: &Path) -> PathBuf {
 fn recipe() -> Result<String> {
     let script = |name| fs::read_to_string(workspace().join("fixtures/debian").join(name));
     Ok(script("root.sh")? + &script("disk.sh")?)
-}
-
-/// Run a command and fail with its name if it fails.
-///
-/// # Errors
-///
-/// Where it cannot be started or ends with another status than 0.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let name = format!("{command:?}");
-    let status = command.status().with_context(|| format!("cannot start {name}"))?;
-    if !status.success() {
-        bail!("{name} ended with {status}");
-    }
-    Ok(())
 }

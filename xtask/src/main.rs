@@ -2,10 +2,15 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod diff_map;
+mod diff_walk;
 mod fuzz;
 mod fuzz_seeds;
+mod host;
 mod images;
+mod real;
 mod setup;
+mod suite;
+mod tidy;
 
 use std::path::PathBuf;
 
@@ -21,6 +26,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Install what is missing and run all tests
+    Test,
     /// Build the real images under target/fixtures (installs what is missing)
     Fixtures,
     /// Compare kiln's map and every byte of an image with qemu-img
@@ -38,10 +45,15 @@ enum Command {
         /// Only this one
         target: Option<String>,
     },
+    /// Compare every filesystem of an image with the kernel's mount (needs root)
+    DiffWalk { image: PathBuf },
+    /// Check the layers and the changelog
+    Tidy,
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
+        Command::Test => suite::run_all(),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;
             images::build_all()
@@ -51,5 +63,7 @@ fn main() -> anyhow::Result<()> {
             fuzz::run(seconds, target.as_deref())
         }
         Command::DiffMap { image, allow_backing } => diff_map::run(&image, &allow_backing),
+        Command::DiffWalk { image } => diff_walk::run(&image),
+        Command::Tidy => tidy::run(),
     }
 }

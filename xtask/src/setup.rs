@@ -4,6 +4,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::host::is_root;
+
 /// A group of Debian packages a chore needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
@@ -110,10 +112,4 @@ fn apt(args: &[&str]) -> Result<()> {
         bail!("apt-get {} failed with {status}", args.first().unwrap_or(&""));
     }
     Ok(())
-}
-
-/// Whether this process is root, which mounting and making root trees need.
-pub(crate) fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output();
-    id.is_ok_and(|id| id.stdout.starts_with(b"0\n"))
 }

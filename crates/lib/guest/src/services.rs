@@ -214,7 +214,8 @@ fn wanted_by_unit(tree: &Tree, names: &[String]) -> Result<Option<String>> {
 /// systemd applies presets when it finds no machine identity.
 fn is_first_boot(tree: &Tree) -> Result<bool> {
     let text = tree.read_text("/etc/machine-id")?;
-    Ok(text.is_none_or(|text| matches!(text.trim(), "" | "uninitialized")))
+    // An empty file, which cloud images ship, is not a first boot to systemd: machine-id(5).
+    Ok(text.is_none_or(|text| text.trim() == "uninitialized"))
 }
 
 /// The preset line that enables `unit`, if that is what the first matching line does.
@@ -397,10 +398,10 @@ mod tests {
         let mut fs = systemd_fs();
         fs.file(preset, "enable a.service\n");
         assert_eq!(state_in(&fs), ServiceState::Disabled, "this machine has booted before");
-        for machine_id in ["", "uninitialized\n"] {
-            fs.file("/etc/machine-id", machine_id);
-            assert_eq!(state_in(&fs), by(preset));
-        }
+        fs.file("/etc/machine-id", "");
+        assert_eq!(state_in(&fs), ServiceState::Disabled, "an empty one is no first boot either");
+        fs.file("/etc/machine-id", "uninitialized\n");
+        assert_eq!(state_in(&fs), by(preset));
         fs.file("/usr/lib/systemd/system-preset/10-y.preset", "# x\ndisable a.*\n");
         assert_eq!(state_in(&fs), ServiceState::Disabled, "the first line that matches wins");
         fs.file("/etc/systemd/system-preset/10-y.preset", "");

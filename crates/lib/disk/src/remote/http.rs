@@ -43,18 +43,21 @@ pub(crate) struct HttpFile {
     url: String,
     /// The header that names the version, and its value: a file that is replaced while it is read
     /// must not be taken for one disk.
-    version: Option<(&'static str, String)>,
+    version: Option<Version>,
 }
+
+/// The name of the header that tells the version, and its value.
+type Version = (&'static str, String);
 
 struct Answer {
     size_bytes: u64,
-    version: Option<(&'static str, String)>,
+    version: Option<Version>,
     body: Vec<u8>,
 }
 
 impl HttpFile {
     /// Ask for one byte, to learn the size and whether ranges work.
-    fn probe(&self) -> Result<(u64, Option<(&'static str, String)>), Failure> {
+    fn probe(&self) -> Result<(u64, Option<Version>), Failure> {
         let answer = self.get(0..1)?;
         Ok((answer.size_bytes, answer.version))
     }
@@ -112,7 +115,7 @@ fn content_range(headers: &HeaderMap, asked: &Range<u64>) -> Result<u64, Failure
     })
 }
 
-fn version(headers: &HeaderMap) -> Option<(&'static str, String)> {
+fn version(headers: &HeaderMap) -> Option<Version> {
     ["etag", "last-modified"].into_iter().find_map(|name| {
         let value = headers.get(name)?.to_str().ok()?;
         Some((name, value.to_owned()))

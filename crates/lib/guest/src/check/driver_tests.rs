@@ -12,7 +12,7 @@ use super::nvme::NVME;
 use super::support_moc::SUPPORT_MOC;
 use super::virtio::VIRTIO;
 use super::*;
-use crate::boot::{Boot, BootEntry, Firmware, Loader};
+use crate::boot::{Boot, BootEntry, Loader};
 use crate::inspect::{Declared, Family, Guest, OsInfo};
 
 const K: &str = "6.1.0-40-amd64";

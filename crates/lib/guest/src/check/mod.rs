@@ -4,18 +4,29 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
+mod agent;
 mod architecture;
 mod boot_mode;
+mod cloud_assistant;
+pub(crate) mod cloud_init;
+mod dhcp;
+#[cfg(test)]
+mod disk_tests;
 mod driver;
 #[cfg(test)]
 mod driver_tests;
+mod fstab;
 mod grub;
 mod kernel_version;
+mod legacy;
 mod nvme;
+mod online_resize_fs;
 mod os_version;
 mod platform;
 mod rtc_time_mode;
 mod run;
+mod security_center_agent;
+mod selinux;
 #[cfg(test)]
 mod sound;
 mod support_moc;
@@ -24,25 +35,7 @@ mod virtio;
 
 use serde::Serialize;
 
-use crate::{Inspection, OsInfo, Result};
-
-/// What an item says of a Windows disk, which this version does not look into.
-pub(crate) fn windows(inspection: &Inspection) -> Option<Outcome> {
-    let evidence = inspection.windows.as_ref()?;
-    let outcome = Outcome::not_applicable("Windows image: its items are not in this version");
-    Some(outcome.noting([Evidence::note(evidence.clone())]))
-}
-
-/// Why the vendor's own items say nothing about a system, where they do not cover it: the list is
-/// the one that the vendor publishes.
-pub(crate) fn not_covered(os: &OsInfo) -> Option<&'static str> {
-    let is_covered = match (os.id.as_deref(), os.platform.as_deref()) {
-        (_, Some("Gentoo" | "FreeBSD" | "CoreOS" | "Fedora CoreOS" | "Customized Linux")) => false,
-        (Some("lifsea" | "mars" | "solaris"), _) => false,
-        _ => os.family != crate::Family::Bsd,
-    };
-    (!is_covered).then_some("os_not_covered")
-}
+use crate::{Inspection, Result};
 
 pub use run::{Summary, find, run, suggest};
 
@@ -56,13 +49,20 @@ pub static CHECKS: &[&Check] = &[
     &kernel_version::KERNEL_VERSION,
     &virtio::VIRTIO,
     &nvme::NVME,
+    &fstab::FSTAB,
     &grub::GRUB,
+    &dhcp::DHCP,
+    &selinux::SELINUX,
+    &online_resize_fs::ONLINE_RESIZE_FS,
     &system_image::SYSTEM_IMAGE,
+    &cloud_assistant::CLOUD_ASSISTANT,
+    &cloud_init::CLOUD_INIT,
+    &security_center_agent::SECURITY_CENTER_AGENT,
     &support_moc::SUPPORT_MOC,
 ];
 
 /// Items that run only when they are asked for by name.
-pub static EXTRA_CHECKS: &[&Check] = &[];
+pub static EXTRA_CHECKS: &[&Check] = &[&legacy::LEGACY];
 
 /// A check item.
 #[derive(Clone, Copy, Debug)]
@@ -262,4 +262,11 @@ pub struct Item {
     pub evidence: Vec<Evidence>,
     /// What to do.
     pub suggestion: Option<String>,
+}
+
+/// What an item says of a Windows disk, which this version does not look into.
+pub(crate) fn windows(inspection: &Inspection) -> Option<Outcome> {
+    let evidence = inspection.windows.as_ref()?;
+    let outcome = Outcome::not_applicable("Windows image: its items are not in this version");
+    Some(outcome.noting([Evidence::note(evidence.clone())]))
 }

@@ -280,6 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn names_are_found_in_any_case_and_with_prefix() {
+        for name in ["Fstab", "fstab", "GUESTOS.Fstab", "guestos.FSTAB"] {
+            assert_eq!(find(name).map(|check| check.name), Some("Fstab"), "{name}");
+        }
+        assert!(find("Fstabs").is_none() && find("GUESTOS.").is_none() && find("").is_none());
+        assert_eq!(suggest("fstb"), ["Fstab"]);
+        assert_eq!(suggest("GUESTOS.clodinit"), ["CloudInit"]);
+        assert_eq!(suggest("assistant"), ["CloudAssistant"]);
+        assert_eq!(suggest("zzzzzz"), [] as [&str; 0]);
+    }
+
+    #[test]
     fn the_worst_finding_leads_and_all_are_told() {
         let item = run_one(|_| {
             let medium = Finding::medium("A.Slow", "slow").suggest("do a");

@@ -406,7 +406,20 @@ pub(crate) fn codes(outcome: &Outcome) -> Vec<(&'static str, Level)> {
     outcome.findings.iter().map(|finding| (finding.code, finding.level)).collect()
 }
 
-/// Every sound guest passes every item, or the tests that plant a fault prove nothing.
+/// The items about configuration. These guests have no kernel and no boot chain, so what the other
+/// items say of them proves nothing.
+const ABOUT_CONFIGURATION: [&str; 8] = [
+    "RtcTimeMode",
+    "Fstab",
+    "Dhcp",
+    "Selinux",
+    "OnlineResizeFS",
+    "CloudAssistant",
+    "CloudInit",
+    "SecurityCenterAgent",
+];
+
+/// Every sound guest passes these items, or the tests that plant a fault prove nothing.
 #[test]
 fn sound_guests_have_no_findings() {
     for sound in [
@@ -422,7 +435,8 @@ fn sound_guests_have_no_findings() {
     ] {
         let has_cloud_init = sound.fs.content("/etc/cloud/cloud.cfg").is_some();
         let inspection = sound.build();
-        for check in super::CHECKS {
+        for name in ABOUT_CONFIGURATION {
+            let check = find(name).expect("an item of that name");
             let about_software =
                 ["CloudAssistant", "SecurityCenterAgent", "CloudInit", "OnlineResizeFS"];
             let found = item(check.name, &inspection);

@@ -59,7 +59,7 @@ enum Form {
         offset_bytes: u64,
         length_bytes: u64,
     },
-    Compressed(Codec),
+    Compressed,
     Arm64,
     Other,
 }
@@ -80,7 +80,7 @@ impl KernelImage {
             Form::BzImage { version_at: Some(at) } => self.text_at(at),
             Form::BzImage { version_at: None } => Ok(None),
             Form::Uki { offset_bytes } => self.text_at(offset_bytes),
-            Form::Arm64 | Form::Zboot { .. } | Form::Compressed(_) => self.banner_version(),
+            Form::Arm64 | Form::Zboot { .. } | Form::Compressed => self.banner_version(),
             // An ELF vmlinux of other architectures tells it in its banner, as all of them do.
             Form::Other if self.starts_with(b"\x7FELF")? => self.banner_version(),
             Form::Other => Ok(None),
@@ -106,7 +106,7 @@ impl KernelImage {
         Ok(match self.form()? {
             Form::Arm64 => Some("arm64"),
             Form::BzImage { .. } => self.bzimage_architecture()?,
-            Form::Compressed(_) => {
+            Form::Compressed => {
                 let mut head = [0; 64];
                 let read = self.unpacked(|input| input.read_exact(&mut head))?;
                 (read.is_some() && is_arm64(&head)).then_some("arm64")
@@ -154,8 +154,8 @@ impl KernelImage {
             };
             return Ok(Form::Zboot { offset_bytes: word(8), length_bytes: word(12) });
         }
-        if let Some(codec) = Codec::of(&head) {
-            return Ok(Form::Compressed(codec));
+        if Codec::of(&head).is_some() {
+            return Ok(Form::Compressed);
         }
         let Some(setup) = pe::read_array::<14>(&self.file, 0x202)? else { return Ok(Form::Other) };
         if setup[..4] != *b"HdrS" {

@@ -19,7 +19,8 @@ const MAX_DEPTH: u32 = 8;
 const MAX_FILES: u32 = 32;
 /// A value may be made of itself again and again.
 const MAX_VALUE_BYTES: usize = 16 << 10;
-const MAX_VARIABLES: usize = 4096;
+/// Names and values ever set: every entry starts from a copy of the variables.
+const MAX_SET_BYTES: usize = 512 << 10;
 /// Entries of one menu and all its submenus.
 pub(super) const MAX_ITEMS: usize = 4096;
 const MAX_FACTS: usize = 64;
@@ -81,6 +82,7 @@ pub(super) struct Shell<'a> {
     pub(super) facts: Vec<BootFact>,
     steps: u32,
     n_files: u32,
+    set_bytes: usize,
     status: bool,
 }
 
@@ -113,6 +115,7 @@ impl<'a> Shell<'a> {
             facts: Vec::new(),
             steps: 0,
             n_files: 0,
+            set_bytes: 0,
             status: true,
         }
     }
@@ -124,11 +127,15 @@ impl<'a> Shell<'a> {
     }
 
     pub(super) fn get(&self, name: &str) -> &str {
+        if name == "?" {
+            return if self.status { "0" } else { "1" };
+        }
         self.variables.get(name).map_or("", String::as_str)
     }
 
     pub(super) fn set(&mut self, name: &str, value: &str) {
-        if self.variables.len() < MAX_VARIABLES && value.len() <= MAX_VALUE_BYTES {
+        self.set_bytes = self.set_bytes.saturating_add(name.len() + value.len() + 64);
+        if self.set_bytes <= MAX_SET_BYTES && value.len() <= MAX_VALUE_BYTES {
             self.variables.insert(name.to_owned(), value.to_owned());
         }
     }

@@ -20,7 +20,8 @@ pub(super) fn judge(guest: &Guest, entry: &BootEntry) -> Vec<Finding> {
         }
         Resolved::KernelName { stable, volume } => {
             findings.extend(device_name(root, stable));
-            if volume.is_some_and(|index| index != guest.root_volume) {
+            // A name that does not exist on the platform names no volume there, so not a wrong one.
+            if stable && volume.is_some_and(|index| index != guest.root_volume) {
                 findings.extend(mismatch(guest, root, volume));
             }
         }

@@ -1,5 +1,7 @@
 //! Disks and guests for tests, built in memory: a sound one first, then one fault at a time.
 
+pub(crate) mod systems;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ const ESP_GUID: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const BIOS_BOOT_GUID: &str = "21686148-6449-6e6f-744e-656564454649";
 const LINUX_GUID: &str = "0fc63daf-8483-4772-8e79-3d69d8477de4";
 
-/// A disk of 64 MiB whose partitions are 8 MiB each and hold filesystems in memory.
+/// A disk of 6 MiB whose partitions are 1 MiB each and hold filesystems in memory.
 #[derive(Debug)]
 pub(crate) struct Disk {
     pub(crate) bytes: Vec<u8>,
@@ -46,7 +48,7 @@ impl Disk {
             hybrid_entries: Vec::new(),
             notices: Vec::new(),
         };
-        Self { bytes: vec![0; 64 << 20], layout, volumes: Vec::new() }
+        Self { bytes: vec![0; 6 << 20], layout, volumes: Vec::new() }
     }
 
     /// Add a partition and give its volume, to be changed by the test.
@@ -56,11 +58,11 @@ impl Disk {
             TableKind::Mbr => PartitionType::Mbr(mbr),
             _ => PartitionType::Gpt(guid.into()),
         };
-        let start_bytes = MIB + u64::from(number - 1) * 8 * MIB;
+        let start_bytes = u64::from(number) * MIB;
         self.layout.partitions.push(Partition {
             number,
             start_bytes,
-            size_bytes: 8 * MIB,
+            size_bytes: MIB,
             kind,
             part_uuid: Some(format!("00000000-0000-4000-8000-{number:012}")),
             part_label: Some(format!("p{number}")),
@@ -305,4 +307,34 @@ pub(crate) fn grubenv(lines: &str) -> Vec<u8> {
     let mut block = format!("# GRUB Environment Block\n{lines}").into_bytes();
     block.resize(1024, b'#');
     block
+}
+
+/// A generator for spoiled copies; the seed makes a failure repeat.
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    fn next(&mut self) -> usize {
+        // xorshift64 (Marsaglia 2003).
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize
+    }
+
+    /// A copy of `sound` with some bytes changed, a run cut out, and sometimes the end cut off.
+    pub(crate) fn spoil(&mut self, sound: &[u8]) -> Vec<u8> {
+        let mut bytes = sound.to_vec();
+        for _ in 0..self.next() % 8 {
+            let at = self.next() % bytes.len();
+            bytes[at] = b"{}\"'$\\\n ;#>=0(,-\xff\0"[self.next() % 18];
+        }
+        let at = self.next() % bytes.len();
+        let end = (at + self.next() % 40).min(bytes.len());
+        bytes.drain(at..end);
+        if self.next().is_multiple_of(4) {
+            bytes.truncate(self.next() % bytes.len().max(1));
+        }
+        bytes
+    }
 }
