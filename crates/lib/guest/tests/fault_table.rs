@@ -62,6 +62,7 @@ const TRAPS_IN_BYTES: [u32; 3] = [26, 29, 30];
 const LAST_TRAP: u32 = 30;
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the summary, for who asks with --nocapture")]
 fn every_row_is_accounted_for_once() {
     let tabled: BTreeSet<u32> =
         rows().map(|row| row.number).chain(bytes::ROWS.iter().map(|row| row.row.number)).collect();

@@ -12,7 +12,7 @@ use kiln_guest::{Declared, Status};
 use kiln_volume::{Content, MemFs, TableKind, scan};
 
 use crate::table::Grade::{High, Medium, Unknown};
-use crate::table::{Also, Looked, Row, look_at};
+use crate::table::{Also, Base, Fault, Grade, Looked, Row, look_at};
 
 /// A row whose fault is in bytes.
 pub(crate) struct BytesRow {
@@ -29,10 +29,10 @@ const fn row(
     what: &'static str,
     image: fn(&[u8]) -> Vec<u8>,
     code: &'static str,
-    grade: crate::table::Grade,
+    grade: Grade,
     also: &'static [Also],
 ) -> BytesRow {
-    let (base, fault): (fn() -> Phony, fn(&mut Phony)) = (Phony::debian, |_| {});
+    let (base, fault): (Base, Fault) = (Phony::debian, |_| {});
     let row = Row { number, what, base, fault, item: "SystemImage", code, grade, also };
     BytesRow { row, image, hides_system: false }
 }
@@ -42,7 +42,7 @@ const fn hidden(
     what: &'static str,
     image: fn(&[u8]) -> Vec<u8>,
     code: &'static str,
-    grade: crate::table::Grade,
+    grade: Grade,
 ) -> BytesRow {
     BytesRow { hides_system: true, ..row(number, what, image, code, grade, &[]) }
 }
@@ -383,7 +383,7 @@ fn every_fault_planted_in_bytes_trips_its_code() {
 fn trap_26_a_superfloppy_is_not_partitioned() {
     let top = tempfile::tempdir().expect("a directory");
     let path = top.path().join("fat");
-    std::fs::write(&path, vec![0; 8 << 20]).expect("writable");
+    std::fs::write(&path, vec![0; 32 << 20]).expect("writable");
     run("/usr/sbin/mkfs.vfat", &["-F", "16"], &path);
     let disk = std::fs::read(&path).expect("readable");
     assert_eq!(disk[510..512], [0x55, 0xAA]);
@@ -408,8 +408,8 @@ fn trap_29_a_journal_to_be_replayed_is_no_corruption() {
     spoilt[at..at + block_bytes].fill(0xE5);
     std::fs::write(&path, spoilt).expect("writable");
     let number = at / block_bytes;
-    let commands = format!("jo -f 5\njw -b {number} {}\njc\n", block.display());
-    std::fs::write(&script, commands.replace("jo -f 5", "jo")).expect("writable");
+    let commands = format!("jo\njw -b {number} {}\njc\n", block.display());
+    std::fs::write(&script, commands).expect("writable");
     run("/usr/sbin/debugfs", &["-w", "-f", &script.display().to_string()], &path);
     let replayed = std::fs::read(&path).expect("readable");
     let incompat = u32::from_le_bytes(replayed[1024 + 96..1024 + 100].try_into().expect("four"));

@@ -3,7 +3,7 @@
 use kiln_fixtures::phony::Phony;
 
 use crate::table::Grade::{self, High, Medium};
-use crate::table::Row;
+use crate::table::{Base, Fault, Row};
 
 const IFCFG: &str = "/etc/sysconfig/network-scripts/ifcfg-eth0";
 const INTERFACES: &str = "/etc/network/interfaces";
@@ -11,8 +11,8 @@ const INTERFACES: &str = "/etc/network/interfaces";
 const fn row(
     number: u32,
     what: &'static str,
-    base: fn() -> Phony,
-    fault: fn(&mut Phony),
+    base: Base,
+    fault: Fault,
     code: &'static str,
     grade: Grade,
 ) -> Row {

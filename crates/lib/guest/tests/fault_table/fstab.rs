@@ -6,15 +6,15 @@ use kiln_fixtures::phony::{
 };
 
 use crate::table::Grade::{self, High, Medium};
-use crate::table::Row;
+use crate::table::{Base, Fault, Row};
 
 const FSTAB: &str = "/etc/fstab";
 
 const fn row(
     number: u32,
     what: &'static str,
-    base: fn() -> Phony,
-    fault: fn(&mut Phony),
+    base: Base,
+    fault: Fault,
     code: &'static str,
     grade: Grade,
 ) -> Row {

@@ -5,15 +5,15 @@ use kiln_fixtures::phony::{
 };
 
 use crate::table::Grade::{self, High, Medium};
-use crate::table::{Also, NEEDS_VIRTIO, Row};
+use crate::table::{Also, Base, Fault, NEEDS_VIRTIO, Row};
 
 const CFG: &str = "/boot/grub/grub.cfg";
 
 const fn row(
     number: u32,
     what: &'static str,
-    base: fn() -> Phony,
-    fault: fn(&mut Phony),
+    base: Base,
+    fault: Fault,
     code: &'static str,
     grade: Grade,
 ) -> Row {

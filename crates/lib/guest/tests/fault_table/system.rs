@@ -100,6 +100,18 @@ pub(crate) const ROWS: &[Row] = &[
         also: &[],
     },
     Row {
+        number: 18,
+        what: "/etc/adjtime line 3 `LOCAL` on arm64",
+        base: Phony::debian_arm64,
+        fault: |guest| {
+            guest.replace("/etc/adjtime", "UTC", "LOCAL");
+        },
+        item: "RtcTimeMode",
+        code: "RtcTimeMode.Local",
+        grade: High,
+        also: &[],
+    },
+    Row {
         number: 19,
         what: "ESP without EFI/BOOT",
         base: Phony::debian_uefi,

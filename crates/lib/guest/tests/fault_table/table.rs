@@ -6,6 +6,12 @@ use kiln_fixtures::phony::Phony;
 use kiln_guest::{CHECKS, Declared, EXTRA_CHECKS, Item, Level, Status, inspect, run};
 use kiln_volume::Layout;
 
+/// Makes a sound guest.
+pub(crate) type Base = fn() -> Phony;
+
+/// Plants a fault.
+pub(crate) type Fault = fn(&mut Phony);
+
 /// One planted fault.
 pub(crate) struct Row {
     /// In the specification's table of planted faults.
@@ -13,9 +19,9 @@ pub(crate) struct Row {
     /// What is planted, in few words.
     pub(crate) what: &'static str,
     /// The sound guest.
-    pub(crate) base: fn() -> Phony,
+    pub(crate) base: Base,
     /// Plants it.
-    pub(crate) fault: fn(&mut Phony),
+    pub(crate) fault: Fault,
     /// The item that must trip.
     pub(crate) item: &'static str,
     /// With which code.
