@@ -1,4 +1,20 @@
+//! Any text as grub.cfg; what follows a NUL is the environment block, what follows another an entry
+//! under loader/entries.
 #![no_main]
+<<<<<<< HEAD
+
+use kiln_fuzz::Firmware;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut parts = data.splitn(3, |&byte| byte == 0);
+    let mut part = || parts.next().unwrap_or_default();
+    let files = [
+        ("/boot/grub/grub.cfg", part()),
+        ("/boot/grub/grubenv", part()),
+        ("/boot/loader/entries/a.conf", part()),
+    ];
+    kiln_fuzz::check_guest(Firmware::Bios, &files);
+=======
 //! `grub.cfg` and grubenv: the input is the configuration of an otherwise sound root, its last
 //! KiB also the environment block.
 
@@ -25,4 +41,5 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     let layout = Layout { disks: Vec::new(), volumes: vec![volume], notices: Vec::new() };
     let _inspection = inspect(layout, Declared::default());
+>>>>>>> main
 });

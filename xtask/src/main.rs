@@ -5,6 +5,8 @@ mod bench;
 mod demo;
 mod diff_map;
 mod diff_walk;
+mod fuzz;
+mod fuzz_seeds;
 mod host;
 mod images;
 mod real;
@@ -42,6 +44,14 @@ enum Command {
         #[arg(long)]
         allow_backing: Vec<PathBuf>,
     },
+    /// Run the fuzz targets, from seeds that are made first
+    Fuzz {
+        /// How long to run each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Only this one
+        target: Option<String>,
+    },
     /// Compare every filesystem of an image with the kernel's mount (needs root)
     DiffWalk { image: PathBuf },
     /// Measure kiln beside what people use today
@@ -65,6 +75,10 @@ fn main() -> anyhow::Result<()> {
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;
             images::build_all()
+        }
+        Command::Fuzz { seconds, target } => {
+            setup::ensure(&[setup::FIXTURES])?;
+            fuzz::run(seconds, target.as_deref())
         }
         Command::DiffMap { image, allow_backing } => diff_map::run(&image, &allow_backing),
         Command::DiffWalk { image } => diff_walk::run(&image),

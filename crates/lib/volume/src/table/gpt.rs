@@ -168,7 +168,8 @@ fn verify_header(fields: Fields<'_>, sector_bytes: u32) -> Result<()> {
     hasher.update(&[0; 4]); // the checksum counts as zero in itself
     hasher.update(header.get(20..).unwrap_or(&[]));
     let (computed, stored) = (hasher.finalize(), fields.u32(16));
-    if computed != stored {
+    // The fuzzer cannot guess checksums, so they do not count in its build.
+    if computed != stored && !cfg!(fuzzing) {
         return Err(Error::corrupt(format!(
             "the GPT header has the checksum {computed:08x} and says {stored:08x}"
         )));
@@ -197,7 +198,7 @@ fn read_entries(source: &Source, sector_bytes: u32, header: Fields<'_>) -> Resul
         return Err(Error::corrupt("the GPT entries reach beyond the end of the disk").at(at));
     }
     let (computed, stored) = (crc32fast::hash(&entries), header.u32(88));
-    if computed != stored {
+    if computed != stored && !cfg!(fuzzing) {
         return Err(Error::corrupt(format!(
             "the GPT entries have the checksum {computed:08x} and the header says {stored:08x}"
         ))

@@ -31,7 +31,11 @@ pub(super) fn index(value: impl TryInto<usize>) -> usize {
 }
 
 /// Whether the CRC32C stored (little-endian, unlike all else) at `at` is that of `bytes`.
+/// The fuzzer cannot guess checksums, so they do not count in its build.
 pub(super) fn crc_holds(bytes: &[u8], at: usize) -> bool {
+    if cfg!(fuzzing) {
+        return true;
+    }
     let Some(stored) = array(bytes, at).map(u32::from_le_bytes) else { return false };
     let (before, rest) = bytes.split_at(at);
     let after = rest.get(4..).unwrap_or_default();

@@ -95,7 +95,8 @@ impl Footer {
             bytes.first_chunk().ok_or(FooterError::Truncated { have: bytes.len() })?;
         let fields = Fields(footer);
         let (found, computed) = (fields.be_u32(64), checksum(footer, 64));
-        if found != computed {
+        // The fuzzer cannot guess checksums, so they do not count in its build.
+        if found != computed && !cfg!(fuzzing) {
             return Err(FooterError::Checksum { found, computed });
         }
         let version = fields.be_u32(12);
@@ -149,7 +150,7 @@ impl Dynamic {
             bytes.first_chunk().ok_or(FooterError::DynamicTruncated { have: bytes.len() })?;
         let fields = Fields(header);
         let (found, computed) = (fields.be_u32(36), checksum(header, 36));
-        if found != computed {
+        if found != computed && !cfg!(fuzzing) {
             return Err(FooterError::DynamicChecksum { found, computed });
         }
         let version = fields.be_u32(24);

@@ -105,7 +105,8 @@ fn checked<'a, const N: usize>(
         return Err(HeaderError::Signature { what, found });
     }
     let (found, computed) = (fields.le_u32(4), sum(whole));
-    if found != computed {
+    // The fuzzer cannot guess checksums, so they do not count in its build.
+    if found != computed && !cfg!(fuzzing) {
         return Err(HeaderError::Checksum { what, found, computed });
     }
     Ok(fields)
