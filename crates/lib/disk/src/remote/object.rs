@@ -7,10 +7,13 @@
 
 use std::env;
 use std::fmt;
+use std::future;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use opendal::{ErrorKind, Operator, services};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Handle};
 
 use super::{Failure, Fetch, Remote};
 use crate::counting::Counter;
@@ -35,12 +38,28 @@ pub(crate) fn open(scheme: &str, rest: &str, fetched: Counter) -> Result<Remote<
         _ => oss(bucket),
     };
     let operator = operator.map_err(|error| explain(&error).error)?;
-    // One thread drives a request; whoever asks waits for it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let mut object = Object { operator, runtime, key: key.to_owned(), version: None };
     let (size_bytes, version) = super::with_retries(|| object.stat())?;
     object.version = version;
     Ok(Remote::new(object, size_bytes, fetched))
+}
+
+/// Where requests are driven: a thread of its own, one for the process, since the HTTP client and its
+/// open connections are one for the process, too. With a runtime an object, the second object was
+/// given a connection that the first one's runtime had to drive, and waited for ever.
+fn runtime() -> Result<Handle> {
+    static RUNNING: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*running {
+        return Ok(handle.clone());
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let drive = move || runtime.block_on(future::pending::<()>());
+    thread::Builder::new().name("object store".into()).spawn(drive)?;
+    *running = Some(handle.clone());
+    Ok(handle)
 }
 
 fn s3(bucket: &str) -> opendal::Result<Operator> {
@@ -74,7 +93,7 @@ fn oss(bucket: &str) -> opendal::Result<Operator> {
 /// An object in a bucket, in one version.
 pub(crate) struct Object {
     operator: Operator,
-    runtime: Runtime,
+    runtime: Handle,
     key: String,
     version: Option<String>,
 }
