@@ -17,7 +17,7 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
         return Ok(outcome);
     }
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system was found"));
+        return Ok(Outcome::not_applicable("no operating system found"));
     };
     let programs = guest.os.architecture.as_deref();
     let path = guest.boot.default_entry().and_then(|entry| entry.kernel.as_deref());

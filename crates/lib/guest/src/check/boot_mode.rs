@@ -18,7 +18,7 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
         return Ok(outcome);
     }
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system was found"));
+        return Ok(Outcome::not_applicable("no operating system found"));
     };
     let architecture = guest.os.architecture.as_deref();
     let declared = inspection.declared.boot_mode.as_deref();

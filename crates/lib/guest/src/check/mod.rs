@@ -99,7 +99,7 @@ pub enum Status {
 }
 
 /// Where something was seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Evidence {
     /// The guest path, or the volume (`disk0p1`), it was seen in.
     pub path: Option<String>,

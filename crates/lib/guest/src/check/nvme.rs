@@ -18,7 +18,7 @@ const DRIVERS: [&str; 2] = ["nvme_core", "nvme"];
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::unknown(None, "no operating system was found"));
+        return Ok(Outcome::unknown(None, "no operating system found"));
     };
     if !guest.os.family.is_linux() {
         return Ok(Outcome::not_applicable("the guest is not Linux"));

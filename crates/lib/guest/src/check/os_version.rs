@@ -12,7 +12,7 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
         return Ok(outcome);
     }
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system was found"));
+        return Ok(Outcome::not_applicable("no operating system found"));
     };
     Ok(judge(&guest.os).noting(platform::os_evidence(&guest.os)))
 }

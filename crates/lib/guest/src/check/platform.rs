@@ -18,7 +18,7 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
         return Ok(outcome);
     }
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system was found"));
+        return Ok(Outcome::not_applicable("no operating system found"));
     };
     let outcome = judge(&guest.os, inspection.declared.platform.as_deref());
     Ok(outcome.noting(os_evidence(&guest.os)))

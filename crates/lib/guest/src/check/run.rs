@@ -1,6 +1,7 @@
 //! Running items and telling what they came to: the one place where an [`Outcome`] or an error
 //! becomes an [`Item`].
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
@@ -210,6 +211,9 @@ fn from_outcome(name: &str, outcome: Outcome) -> Item {
         Status::Risk => tell_findings(&mut item, &outcome),
     }
     item.evidence.extend(outcome.evidence);
+    // Two findings in one line of a file have been seen in the same place.
+    let mut seen = HashSet::new();
+    item.evidence.retain(|evidence| seen.insert(evidence.clone()));
     item
 }
 

@@ -38,7 +38,7 @@ fn rows(table: &str) -> impl Iterator<Item = Row<'_>> {
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::unknown(None, "no operating system was found"));
+        return Ok(Outcome::unknown(None, "no operating system found"));
     };
     let family = guest.os.family;
     if !family.is_linux() && family != Family::Bsd {

@@ -23,7 +23,7 @@ const NETWORK_DRIVER: &str = "virtio_net";
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
     let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::unknown(None, "no operating system was found"));
+        return Ok(Outcome::unknown(None, "no operating system found"));
     };
     if !guest.os.family.is_linux() {
         return Ok(Outcome::not_applicable("the guest is not Linux"));
@@ -115,7 +115,9 @@ fn judge(
         }
     }
     for finding in &mut findings {
-        finding.evidence.extend(default.initrds.iter().map(|path| Evidence::file(path, "read")));
+        finding.evidence.extend(
+            default.initrds.iter().map(|path| Evidence::file(path, "loaded by the default entry")),
+        );
     }
     let unknown = verdict.unreadable.take();
     let mut outcome = Outcome::judged(findings, "Supported", "Unsupported");
