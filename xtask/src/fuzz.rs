@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::fuzz_seeds;
-use crate::images::workspace;
+use crate::host::workspace;
 
 /// Targets running at the same time. Each holds as much memory as [`RSS_MIB`] in the worst case.
 const N_JOBS: usize = 2;
