@@ -175,4 +175,8 @@ fn a_root_whose_etc_leads_to_itself_is_no_bsd() {
     let inspection = look(bios_disk(fs));
     assert!(inspection.roles.iter().any(|found| found.role == Role::LinuxRoot));
     assert!(inspection.systems.iter().all(|guest| guest.os.family != Family::Bsd));
+    // Twenty files by which a system is known cannot be read then, and one is enough to say so.
+    let why = inspection.systems[0].os.why_unread().unwrap();
+    assert!(why.starts_with("cannot be read: /etc/os-release: "), "{why}");
+    assert!(why.ends_with(" other files)") && why.len() < 200, "{why}");
 }
