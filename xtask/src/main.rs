@@ -1,6 +1,8 @@
 //! kiln's own chores: `cargo xtask demo` and `cargo xtask test` set a fresh machine up and run.
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
+mod bench;
+mod demo;
 mod diff_map;
 mod diff_walk;
 mod fuzz;
@@ -26,8 +28,13 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Install what is missing and run all tests
-    Test,
+    /// Install what is missing and show kiln at work on real images
+    Demo,
+    /// Install what is missing and run all tests, or only the named tiers of them
+    Test {
+        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults
+        tiers: Vec<String>,
+    },
     /// Build the real images under target/fixtures (installs what is missing)
     Fixtures,
     /// Compare kiln's map and every byte of an image with qemu-img
@@ -47,13 +54,24 @@ enum Command {
     },
     /// Compare every filesystem of an image with the kernel's mount (needs root)
     DiffWalk { image: PathBuf },
+    /// Measure kiln beside what people use today
+    #[command(subcommand)]
+    Bench(Bench),
     /// Check the layers and the changelog
     Tidy,
 }
 
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// The full check, beside virt-inspector and the decompression of the initramfs
+    Check,
+}
+
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
-        Command::Test => suite::run_all(),
+        Command::Demo => demo::run_demo(),
+        Command::Bench(Bench::Check) => bench::check(),
+        Command::Test { tiers } => suite::run_tiers(&tiers),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;
             images::build_all()

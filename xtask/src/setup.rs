@@ -49,8 +49,12 @@ pub(crate) const FIXTURES: Group = Group {
 /// What `cargo xtask bench` compares kiln with.
 pub(crate) const BENCH: Group = Group {
     what_for: "benchmarks",
-    packages: &["libguestfs-tools", "qemu-system-x86", "hyperfine"],
+    packages: &["libguestfs-tools", "qemu-system-x86", "supermin", "time"],
 };
+
+/// A kernel for libguestfs' machine, on hosts that have none of their own.
+pub(crate) const HOST_KERNEL: Group =
+    Group { what_for: "a kernel for libguestfs", packages: &["linux-image-cloud-amd64"] };
 
 /// Install what is missing of `groups`, as root or through sudo.
 ///

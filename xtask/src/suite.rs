@@ -3,27 +3,43 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::host::{is_root, run, tier, workspace};
 use crate::{diff_walk, images, real, setup, tidy};
 
-/// Install what is missing and run all tiers.
+/// A tier: the name to ask for it by, and what it does.
+type Tier = (&'static str, fn() -> Result<()>);
+
+/// The cheapest first.
+const TIERS: &[Tier] = &[
+    ("setup", || setup::ensure(&[setup::FIXTURES])),
+    ("tidy", tidy::run),
+    ("cargo", cargo_test),
+    ("images", images::build_all),
+    ("build", || kiln("release").map(drop)),
+    ("diff-walk", || {
+        images::DISKS.iter().try_for_each(|disk| diff_walk::run(&images::by_name(disk.name)?))
+    }),
+    ("diff-map", || real::formats(&kiln("release")?)),
+    ("faults", || real::test(&kiln("release")?)),
+];
+
+/// Install what is missing and run the tiers that `wanted` names; all where it names none.
 ///
 /// # Errors
 ///
-/// The first tier that fails.
-pub(crate) fn run_all() -> Result<()> {
-    tier("set-up", || setup::ensure(&[setup::FIXTURES]))?;
-    tier("tidy", tidy::run)?;
-    tier("unit, behaviour and command tests", cargo_test)?;
-    tier("real images", images::build_all)?;
-    let kiln = kiln("release")?;
-    tier("diff-walk: every filesystem against the kernel", || {
-        images::DISKS.iter().try_for_each(|disk| diff_walk::run(&images::by_name(disk.name)?))
-    })?;
-    tier("diff-map: every format against qemu-img", || real::formats(&kiln))?;
-    tier("planted faults and sound disks", || real::test(&kiln))
+/// The first tier that fails; a name that no tier has.
+pub(crate) fn run_tiers(wanted: &[String]) -> Result<()> {
+    let names: Vec<&str> = TIERS.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("no tier {unknown}; the tiers are {}", names.join(", "));
+    }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    for (name, work) in TIERS.iter().filter(|(name, _)| is_wanted(name)) {
+        tier(name, work)?;
+    }
+    Ok(())
 }
 
 fn cargo_test() -> Result<()> {

@@ -1,14 +1,23 @@
 //! What can be asked on the command line, and how `--help` tells it.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-/// Check, repair and build cloud images without booting, mounting or root
+/// Check disk images before they go to a cloud: without booting, mounting or root
 #[derive(Debug, Parser)]
-#[command(name = "kiln", version, propagate_version = true)]
+#[command(
+    name = "kiln",
+    version,
+    propagate_version = true,
+    after_help = "\
+Start with:
+  kiln check disk.qcow2      will it boot as a cloud instance?
+  kiln inspect disk.qcow2    what is on it?"
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -37,9 +46,10 @@ pub(crate) enum Command {
 /// Reads the disk in this process: nothing is booted, mounted, written or run, no root is needed. A
 /// remote image is not downloaded; only what the check reads is fetched.
 ///
-/// Exit status: 0 no risk at or above --fail-on, 1 a risk found, 2 an image could not be checked.
+/// Exit status: 0 no risk at or above --fail-on, 1 a risk found, 2 an image could not be checked
+/// (standard error says which and why; the others are reported all the same).
 #[derive(Debug, Parser)]
-#[command(after_help = CHECK_EXAMPLES)]
+#[command(after_help = CHECK_EXAMPLES, after_long_help = items_and_examples())]
 pub(crate) struct CheckArgs {
     /// Images: a path, or an http://, https://, s3:// or oss:// URL; any format, told by content
     #[arg(required = true, value_name = "IMAGE")]
@@ -48,8 +58,8 @@ pub(crate) struct CheckArgs {
     #[arg(long = "item", value_name = "NAME", value_delimiter = ',')]
     pub(crate) items: Vec<String>,
     /// How many images to check at the same time
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(crate) jobs: usize,
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) jobs: NonZeroUsize,
     /// How to print the report
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
@@ -129,7 +139,7 @@ pub(crate) struct InspectArgs {
 pub(crate) enum Format {
     /// For people
     Table,
-    /// docs/check-report.md
+    /// For programs, by the contract in docs/check-report.md
     Json,
     /// For code-scanning viewers
     Sarif,
@@ -157,15 +167,35 @@ pub(crate) enum FailOn {
     Never,
 }
 
+/// The end of `kiln check --help`: every item with what it makes sure of.
+fn items_and_examples() -> String {
+    let items: String = kiln_guest::CHECKS.iter().map(|check| item_line(check)).collect();
+    let extra: String = kiln_guest::EXTRA_CHECKS.iter().map(|check| item_line(check)).collect();
+    format!("Items:\n{items}\nOnly when asked for by --item:\n{extra}\n{CHECK_EXAMPLES}")
+}
+
+/// Wrapped here, because clap would go on in the first column.
+fn item_line(check: &kiln_guest::Check) -> String {
+    const WIDTH: usize = 98;
+    const INDENT: usize = 26;
+    let mut text = format!("  {:24}", check.name);
+    let mut column = INDENT;
+    for word in check.summary.split(' ') {
+        if column > INDENT && column + word.len() >= WIDTH {
+            text += &format!("\n{:INDENT$}", "");
+            column = INDENT;
+        } else if column > INDENT {
+            text.push(' ');
+        }
+        text += word;
+        column += word.len() + 1;
+    }
+    text + "\n"
+}
+
 /// Write a page for the command and for each subcommand into `folder`.
 pub(crate) fn man_pages(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     clap_mangen::generate_to(Args::command(), folder)
         .with_context(|| format!("cannot write man pages into {}", folder.display()))
-}
-
-/// A word in the colour of errors; colour is dropped where standard error is no terminal.
-pub(crate) fn style_error(word: &str) -> String {
-    let style = anstyle::AnsiColor::Red.on_default().bold();
-    format!("{style}{word}{style:#}")
 }

@@ -1,6 +1,5 @@
 //! `kiln check`.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use kiln_guest::{CHECKS, Check, Declared, Level};
+use kiln_guest::{CHECKS, Check, Declared, EXTRA_CHECKS, Level};
 
-use crate::EXIT_FAILED;
 use crate::args::{CheckArgs, FailOn, Format};
-use crate::open;
 use crate::report::{self, ImageReport, Report};
+use crate::{EXIT_FAILED, EXIT_RISK, Hinted, open, output};
 
 /// Check all images and print one report.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
@@ -23,20 +21,20 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         bail!("--attach adds disks to one machine: name one IMAGE, not {}", args.images.len());
     }
     let report = Report::new(check_all(args, &items));
-    let mut out = anstream::AutoStream::auto(std::io::stdout());
+    let mut out = Vec::new();
     match args.format {
         Format::Table => report::table::write(&report, args.verbose, &mut out)?,
         Format::Json => report::json::write(&report, &mut out)?,
         Format::Sarif => report::sarif::write(&report, &mut out)?,
         Format::Junit => report::junit::write(&report, &mut out)?,
     }
-    out.flush()?;
+    match args.format {
+        Format::Table => output::styled(&out)?,
+        Format::Json | Format::Sarif | Format::Junit => output::exact(&out)?,
+    }
     for image in &report.images {
         if let Some(error) = &image.error {
-            anstream::eprintln!("{}: {error}", crate::args::style_error("error"));
-            if let Some(hint) = &image.hint {
-                anstream::eprintln!("\nhint: {hint}");
-            }
+            output::error(error, image.hint.as_deref());
         }
     }
     Ok(exit_status(&report, args.fail_on))
@@ -51,56 +49,60 @@ fn exit_status(report: &Report, fail_on: FailOn) -> ExitCode {
     if report.images.iter().any(|image| image.error.is_some()) {
         ExitCode::from(EXIT_FAILED)
     } else if threshold.is_some_and(|level| report.worst() >= Some(level)) {
-        ExitCode::from(1)
+        ExitCode::from(EXIT_RISK)
     } else {
         ExitCode::SUCCESS
     }
 }
 
-/// The items that were asked for, in the order of the report; all where none was.
+/// The items that were asked for, each once and in the order of the report; all of the standard ones
+/// where none was.
 fn wanted(names: &[String]) -> Result<Vec<&'static Check>> {
     if names.is_empty() {
         return Ok(CHECKS.to_vec());
     }
-    names
+    let asked = names
         .iter()
-        .map(|name| {
-            kiln_guest::find(name).ok_or_else(|| {
-                let near = kiln_guest::suggest(name);
-                let hint = near.first().map(|near| format!("; did you mean {near}?"));
-                let hint = hint.unwrap_or_default();
-                let known: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-                anyhow::anyhow!("no item {name}{hint}\n\nhint: the items are {}", known.join(", "))
-            })
-        })
-        .collect()
+        .map(|name| kiln_guest::find(name).map(|check| check.name).ok_or_else(|| no_item(name)))
+        .collect::<Result<Vec<_>>>()?;
+    let all = CHECKS.iter().chain(EXTRA_CHECKS).copied();
+    Ok(all.filter(|check| asked.contains(&check.name)).collect())
+}
+
+fn no_item(name: &str) -> anyhow::Error {
+    let near = kiln_guest::suggest(name);
+    let near = near.first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    let known: Vec<_> = CHECKS.iter().chain(EXTRA_CHECKS).map(|check| check.name).collect();
+    let hint = format!("the items are {}", known.join(", "));
+    Hinted::new(format!("there is no item '{name}'{near}"), hint).into()
 }
 
 /// Check the images by `--jobs` threads; the reports come in the order of the command line.
 fn check_all(args: &CheckArgs, items: &[&'static Check]) -> Vec<ImageReport> {
-    let progress = progress_bar(args.images.len());
+    let progress = progress_bar(&args.images);
     let next = AtomicUsize::new(0);
     let reports = Mutex::new(Vec::new());
-    let jobs = args.jobs.clamp(1, args.images.len());
+    let n_threads = args.jobs.get().min(args.images.len());
     thread::scope(|scope| {
-        for _ in 0..jobs {
+        for _ in 0..n_threads {
             scope.spawn(|| {
-                while let Some(location) = args.images.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    progress.set_message(location.clone());
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(location) = args.images.get(n) else { break };
+                    progress.set_message(report::printable(location));
                     let report = check_one(location, args, items);
                     progress.inc(1);
                     // A poisoned lock means another thread panicked while pushing, which loses
                     // nothing of what is in the list.
-                    reports.lock().unwrap_or_else(|e| e.into_inner()).push(report);
+                    reports.lock().unwrap_or_else(|e| e.into_inner()).push((n, report));
                 }
             });
         }
     });
     progress.finish_and_clear();
     let mut reports = reports.into_inner().unwrap_or_else(|e| e.into_inner());
-    let position = |report: &ImageReport| args.images.iter().position(|l| *l == report.image);
-    reports.sort_by_key(position);
-    reports
+    reports.sort_by_key(|(n, _)| *n);
+    reports.into_iter().map(|(_, report)| report).collect()
 }
 
 fn check_one(location: &str, args: &CheckArgs, items: &[&'static Check]) -> ImageReport {
@@ -114,12 +116,16 @@ fn check_one(location: &str, args: &CheckArgs, items: &[&'static Check]) -> Imag
     }
 }
 
-fn progress_bar(n_images: usize) -> ProgressBar {
-    let bar = ProgressBar::new(n_images as u64);
+/// A line on standard error that says what is being looked at; nothing where that is no terminal.
+fn progress_bar(images: &[String]) -> ProgressBar {
+    // A single local image is done before the eye could read it; a remote one is not.
+    if images.len() == 1 && images.iter().all(|image| !image.contains("://")) {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(images.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}") {
         bar.set_style(style);
     }
-    // A single local image is done before the eye could read it; a remote one is not.
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use indicatif::HumanBytes;
-use kiln_guest::{BootEntry, Declared, Guest, Kernel, Package};
+use kiln_guest::{BootChain, BootEntry, Declared, FirmwareKind, Guest, Kernel, Loader, Package};
 use kiln_volume::{Layout, Origin, TableKind, Volume};
 use serde::Serialize;
 
-use crate::EXIT_FAILED;
 use crate::args::{InspectArgs, InspectFormat};
 use crate::open::{self, Opened};
-use crate::report::{chain, printable};
+use crate::report::{chain, counted, hint, printable};
+use crate::{EXIT_FAILED, output};
 
 /// The drivers a kernel is listed with: what a cloud's disks, networks and roots need.
 const DRIVERS: [&str; 9] = [
@@ -32,27 +32,24 @@ pub(crate) fn run(args: &InspectArgs) -> Result<ExitCode> {
     let opened = match open::inspect(&args.image, &args.open, Declared::default()) {
         Ok(opened) => opened,
         Err(error) => {
-            anstream::eprintln!(
-                "{}: {}",
-                crate::args::style_error("error"),
-                chain(&args.image, &error)
-            );
-            if let Some(hint) = error.hint_text() {
-                anstream::eprintln!("\nhint: {hint}");
-            }
+            let hint = hint(&args.image, &error);
+            output::error(&chain(&args.image, &error), hint.as_deref());
             return Ok(ExitCode::from(EXIT_FAILED));
         }
     };
     let view = View::of(&opened, args.packages);
-    let mut out = anstream::AutoStream::auto(std::io::stdout());
+    let mut out = Vec::new();
     match args.format {
         InspectFormat::Json => {
             serde_json::to_writer_pretty(&mut out, &view)?;
             writeln!(out)?;
+            output::exact(&out)?;
         }
-        InspectFormat::Table => view.write(&mut out)?,
+        InspectFormat::Table => {
+            view.write(&mut out)?;
+            output::styled(&out)?;
+        }
     }
-    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,6 +90,8 @@ struct VolumeView {
     uuid: Option<String>,
     label: Option<String>,
     part_uuid: Option<String>,
+    /// What the table says that a partition is for, where a loader relies on it.
+    part_role: Option<&'static str>,
     mount_point: Option<String>,
     error: Option<String>,
 }
@@ -119,8 +118,15 @@ struct KernelView {
     version: String,
     image: Option<String>,
     initramfs: Option<String>,
-    /// `name=where`: `builtin`, `initramfs`, `module` or `absent`.
-    drivers: Vec<String>,
+    drivers: Vec<DriverView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DriverView {
+    name: &'static str,
+    /// `builtin`, `initramfs`, `module` (a file of the root filesystem only) or `absent`.
+    place: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,14 +155,7 @@ impl View {
             volumes: (0..layout.volumes.len())
                 .map(|index| VolumeView::of(layout, index, inspection.guest()))
                 .collect(),
-            firmware: inspection
-                .firmware
-                .chains
-                .iter()
-                .map(|chain| {
-                    format!("{:?} by {:?} ({})", chain.loader, chain.firmware, chain.architecture)
-                })
-                .collect(),
+            firmware: inspection.firmware.chains.iter().map(starts_with).collect(),
             windows: inspection.windows.clone(),
             systems: inspection
                 .systems
@@ -170,20 +169,28 @@ impl View {
 
     fn write(&self, out: &mut dyn Write) -> Result<()> {
         let size = HumanBytes(self.virtual_size_bytes);
-        writeln!(out, "{}  ({}, {size})", self.image, self.format)?;
+        writeln!(out, "{}  ({}, {size})", printable(&self.image), self.format)?;
         for note in &self.notes {
             writeln!(out, "note: {}", printable(note))?;
         }
-        for disk in &self.disks {
-            let id = disk.id.as_deref().unwrap_or("no id");
-            writeln!(out, "\n{} table, {id}, {}-byte sectors", disk.table, disk.sector_bytes)?;
+        for (n, disk) in self.disks.iter().enumerate() {
+            let mut words = vec![match disk.table {
+                "none" => "no partition table".to_owned(),
+                table => format!("{table} partition table"),
+            }];
+            words.extend(disk.id.clone());
+            words.push(format!("{}-byte sectors", disk.sector_bytes));
+            writeln!(out, "\ndisk{n}: {}", words.join(", "))?;
             for notice in &disk.notices {
                 writeln!(out, "  note: {}", printable(notice))?;
             }
         }
         self.write_volumes(out)?;
+        if !self.firmware.is_empty() {
+            writeln!(out)?;
+        }
         for chain in &self.firmware {
-            writeln!(out, "\nstarts with {chain}")?;
+            writeln!(out, "starts with {chain}")?;
         }
         if let Some(windows) = &self.windows {
             writeln!(out, "\nWindows: {}", printable(windows))?;
@@ -200,6 +207,7 @@ impl View {
             let used = volume.used_bytes.map(|used| format!("{} used of ", HumanBytes(used)));
             let mut words =
                 vec![format!("{}{}", used.unwrap_or_default(), HumanBytes(volume.size_bytes))];
+            words.extend(volume.part_role.map(str::to_owned));
             words.extend(volume.mount_point.clone());
             words.extend(volume.label.as_ref().map(|label| format!("\"{label}\"")));
             words.extend(volume.uuid.clone());
@@ -211,11 +219,29 @@ impl View {
     }
 }
 
+/// A boot chain in words.
+fn starts_with(chain: &BootChain) -> String {
+    let loader = match chain.loader {
+        Loader::Grub2 => "GRUB 2",
+        Loader::GrubLegacy => "GRUB legacy",
+        Loader::Syslinux => "Syslinux",
+        Loader::SystemdBoot => "systemd-boot",
+        Loader::Uki => "a unified kernel image",
+        Loader::WindowsBootManager => "Windows Boot Manager",
+        Loader::Unknown => "an unknown loader",
+    };
+    let firmware = match chain.firmware {
+        FirmwareKind::Bios => "BIOS",
+        FirmwareKind::Uefi => "UEFI",
+    };
+    format!("{loader} by {firmware} ({})", chain.architecture)
+}
+
 impl DiskView {
     fn of(disk: &kiln_volume::DiskLayout) -> Self {
         Self {
             table: match disk.table {
-                TableKind::None => "no",
+                TableKind::None => "none",
                 TableKind::Mbr => "MBR",
                 TableKind::Gpt => "GPT",
                 TableKind::HybridGpt => "hybrid GPT",
@@ -233,11 +259,11 @@ impl VolumeView {
         let volume: &Volume = &layout.volumes[index];
         let info = volume.info();
         let mount = guest.and_then(|guest| guest.mounts.iter().find(|mount| mount.volume == index));
-        let part_uuid = match volume.origin {
-            Origin::Partition { disk, number } => layout.disks.get(disk).and_then(|disk| {
-                let partition = disk.partitions.iter().find(|p| p.number == number)?;
-                partition.part_uuid.clone()
-            }),
+        let partition = match volume.origin {
+            Origin::Partition { disk, number } => layout
+                .disks
+                .get(disk)
+                .and_then(|disk| disk.partitions.iter().find(|p| p.number == number)),
             _ => None,
         };
         Self {
@@ -247,7 +273,12 @@ impl VolumeView {
             content: volume.content.name(),
             uuid: volume.uuid.clone(),
             label: volume.label.clone(),
-            part_uuid,
+            part_uuid: partition.and_then(|partition| partition.part_uuid.clone()),
+            part_role: partition.and_then(|partition| match &partition.kind {
+                kind if kind.is_esp() => Some("EFI system"),
+                kind if kind.is_bios_boot() => Some("BIOS boot"),
+                _ => None,
+            }),
             mount_point: mount.map(|mount| mount.path.clone()),
             error: volume
                 .filesystem
@@ -292,10 +323,16 @@ impl SystemView {
         let name = self.os.as_deref().unwrap_or("unknown system");
         let boots = if boots { ", boots" } else { "" };
         let architecture = self.architecture.as_deref().unwrap_or("unknown architecture");
-        writeln!(out, "\n{} on {} ({architecture}{boots})", printable(name), self.root)?;
+        writeln!(
+            out,
+            "\n{} on {} ({}{boots})",
+            printable(name),
+            self.root,
+            printable(architecture)
+        )?;
         for kernel in &self.kernels {
             writeln!(out, "  kernel {}", printable(&kernel.version))?;
-            writeln!(out, "    {}", kernel.drivers.join(" "))?;
+            kernel.write_drivers(out)?;
         }
         for entry in &self.boot_entries {
             let mark = if entry.is_default { '*' } else { ' ' };
@@ -303,11 +340,12 @@ impl SystemView {
             writeln!(out, "    {}", printable(&entry.cmdline))?;
         }
         match self.n_packages {
-            Some(n) => writeln!(out, "  {n} packages")?,
+            Some(n) => writeln!(out, "  {}", counted(n, "package"))?,
             None => writeln!(out, "  packages: the database could not be read")?,
         }
         for package in self.packages.iter().flatten() {
-            writeln!(out, "    {} {} {}", package.name, package.version, package.architecture)?;
+            let line = [&*package.name, &*package.version, &*package.architecture].join(" ");
+            writeln!(out, "    {}", printable(&line))?;
         }
         Ok(())
     }
@@ -335,8 +373,22 @@ impl KernelView {
             version: kernel.version.clone(),
             image: kernel.image.clone(),
             initramfs: kernel.initramfs.clone(),
-            drivers: DRIVERS.iter().map(|name| format!("{name}={}", place(name))).collect(),
+            drivers: DRIVERS.iter().map(|name| DriverView { name, place: place(name) }).collect(),
         }
+    }
+}
+
+impl KernelView {
+    /// The drivers by where they are, a line a place.
+    fn write_drivers(&self, out: &mut dyn Write) -> Result<()> {
+        for place in ["builtin", "initramfs", "module", "absent"] {
+            let there = self.drivers.iter().filter(|driver| driver.place == place);
+            let names: Vec<_> = there.map(|driver| driver.name).collect();
+            if !names.is_empty() {
+                writeln!(out, "    {place:9}  {}", names.join(" "))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,15 +4,19 @@ mod args;
 mod check;
 mod inspect;
 mod open;
+mod output;
 mod report;
 
+use std::fmt;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use args::{Args, Command};
 
-/// Could not do what was asked, as opposed to "did it and found a risk".
+/// Did what was asked, and found a risk at or above the threshold.
+pub(crate) const EXIT_RISK: u8 = 1;
+/// Could not do what was asked, as opposed to "did it and found a risk". Clap uses it, too.
 pub(crate) const EXIT_FAILED: u8 = 2;
 
 fn main() -> ExitCode {
@@ -20,13 +24,36 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "kiln", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "kiln", &mut script);
+            output::exact(&script).map(|()| ExitCode::SUCCESS)
         }
         Command::Man { out } => args::man_pages(&out).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
-        anstream::eprintln!("{}: {error:#}", args::style_error("error"));
+        let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
+        output::error(&format!("{error:#}"), hint);
         ExitCode::from(EXIT_FAILED)
     })
 }
+
+/// An error of the command line with what to do about it.
+#[derive(Debug)]
+pub(crate) struct Hinted {
+    message: String,
+    hint: String,
+}
+
+impl Hinted {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Hinted {}

@@ -16,6 +16,12 @@ impl Counter {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Count bytes that came from elsewhere than a watched source: a server.
+    #[cfg(any(feature = "http", feature = "object"))]
+    pub(crate) fn add(&self, n_bytes: usize) {
+        self.0.fetch_add(length_u64(n_bytes), Ordering::Relaxed);
+    }
+
     /// `inner`, with its reads counted here.
     pub(crate) fn watch(&self, inner: Source) -> Source {
         Arc::new(Counted { inner, counter: self.clone() })

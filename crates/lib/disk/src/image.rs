@@ -98,7 +98,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// Bytes read so far from the files of the image, its backing files and extents included.
+    /// Bytes read so far from the files of the image, its backing files and extents included; of a
+    /// remote image, bytes fetched.
     pub fn bytes_read(&self) -> u64 {
         self.counter.bytes_read()
     }
@@ -113,8 +114,10 @@ impl Image {
 /// Any [`crate::Kind`] but `OtherFormat`: what is in no known format is a raw disk.
 pub fn open(location: &str, options: &OpenOptions) -> Result<Image> {
     if let Some((scheme, rest)) = location.split_once("://") {
-        let source = open_remote(scheme, rest, location).map_err(|e| e.in_location(location))?;
-        return open_source(source, location, Arc::new(NoSiblings), options);
+        let fetched = Counter::default();
+        let source = open_remote(scheme, rest, location, &fetched)
+            .map_err(|error| error.in_location(location))?;
+        return open_counted(source, fetched, location, Arc::new(NoSiblings), options);
     }
     let path = Path::new(location);
     let source = FileSource::open(path)?;
@@ -122,14 +125,16 @@ pub fn open(location: &str, options: &OpenOptions) -> Result<Image> {
     open_source(Arc::new(source), location, Arc::new(siblings), options)
 }
 
-fn open_remote(scheme: &str, rest: &str, url: &str) -> Result<Source> {
+fn open_remote(scheme: &str, rest: &str, url: &str, fetched: &Counter) -> Result<Source> {
     match scheme.to_ascii_lowercase().as_str() {
         #[cfg(feature = "http")]
-        "http" | "https" => Ok(Arc::new(crate::remote::http::open(url)?)),
+        "http" | "https" => Ok(Arc::new(crate::remote::http::open(url, fetched.clone())?)),
         #[cfg(feature = "object")]
-        scheme @ ("s3" | "oss") => Ok(Arc::new(crate::remote::object::open(scheme, rest)?)),
+        scheme @ ("s3" | "oss") => {
+            Ok(Arc::new(crate::remote::object::open(scheme, rest, fetched.clone())?))
+        }
         _ => {
-            let _ = (rest, url); // unused where both features are off
+            let _ = (rest, url, fetched); // unused where both features are off
             Err(Error::unsupported(format!("'{scheme}://' locations are not supported"))
                 .hint("name a path, or an http://, https://, s3:// or oss:// URL"))
         }
@@ -148,9 +153,20 @@ pub fn open_source(
     options: &OpenOptions,
 ) -> Result<Image> {
     let counter = Counter::default();
+    open_counted(counter.watch(source), counter, location, siblings, options)
+}
+
+/// As [`open_source`], for a source whose reads `counter` counts already.
+fn open_counted(
+    source: Source,
+    counter: Counter,
+    location: &str,
+    siblings: Arc<dyn Siblings>,
+    options: &OpenOptions,
+) -> Result<Image> {
     let identity = siblings.identity();
     let opening = Opening {
-        file: counter.watch(source),
+        file: source,
         location: location.to_owned(),
         siblings,
         counter: counter.clone(),

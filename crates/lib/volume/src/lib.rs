@@ -6,7 +6,9 @@
 
 #![warn(missing_docs)]
 
+mod acl;
 mod btrfs;
+mod cache;
 mod exercise;
 mod ext;
 mod fat;

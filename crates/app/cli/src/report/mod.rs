@@ -6,6 +6,7 @@ pub(crate) mod junit;
 pub(crate) mod sarif;
 pub(crate) mod table;
 
+use std::path::Path;
 use std::time::Duration;
 
 use kiln_guest::{Item, Level, Status};
@@ -80,7 +81,8 @@ impl ImageReport {
         let image = opened.images.first();
         let value = |name: &str| {
             let item = items.iter().find(|item| item.name.ends_with(name))?;
-            (item.status != Status::NotApplicable).then(|| item.value.clone())
+            let is_known = item.status != Status::NotApplicable && item.value != "Unknown";
+            is_known.then(|| item.value.clone())
         };
         let kernel = value(".KernelVersion").or_else(|| {
             let guest = opened.inspection.guest()?;
@@ -105,7 +107,7 @@ impl ImageReport {
             image: location.to_owned(),
             status: ImageStatus::Failed,
             error: Some(chain(location, error)),
-            hint: error.hint_text().map(str::to_owned),
+            hint: hint(location, error),
             format: None,
             notes: Vec::new(),
             os: None,
@@ -152,9 +154,33 @@ pub(crate) fn chain(location: &str, error: &kiln_disk::Error) -> String {
     text
 }
 
-/// Text out of a hostile image must not move the cursor or change the colour.
+/// What the user can do about an error: what the reader of the image says, else what is plain from
+/// the location.
+pub(crate) fn hint(location: &str, error: &kiln_disk::Error) -> Option<String> {
+    if let Some(hint) = error.hint_text() {
+        return Some(hint.to_owned());
+    }
+    if Path::new(location).is_dir() {
+        return Some(format!("name the images in it: {}/*", location.trim_end_matches('/')));
+    }
+    let is_local = !location.contains("://");
+    (is_local && error.kind() == kiln_disk::Kind::NotFound)
+        .then(|| "IMAGE is a path, or an http://, https://, s3:// or oss:// URL".to_owned())
+}
+
+/// Text out of a hostile image must not move the cursor, change the colour or turn the direction of
+/// writing.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
+    let is_hostile = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if is_hostile(c) { '\u{FFFD}' } else { c }).collect()
+}
+
+/// `1 item`, `2 items`.
+pub(crate) fn counted(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
 fn milliseconds(elapsed: Duration) -> u64 {

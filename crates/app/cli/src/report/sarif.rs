@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use kiln_guest::{CHECKS, Evidence, Item, Level, Status};
+use kiln_guest::{CHECKS, EXTRA_CHECKS, Evidence, Item, Level, Status};
 use serde_json::{Value, json};
 
 use super::Report;
@@ -12,6 +12,7 @@ use super::Report;
 pub(crate) fn write(report: &Report, out: &mut dyn Write) -> Result<()> {
     let rules: Vec<Value> = CHECKS
         .iter()
+        .chain(EXTRA_CHECKS)
         .map(|check| {
             json!({
                 "id": format!("GUESTOS.{}", check.name),
@@ -41,6 +42,7 @@ pub(crate) fn write(report: &Report, out: &mut dyn Write) -> Result<()> {
             "tool": { "driver": {
                 "name": "kiln",
                 "version": env!("CARGO_PKG_VERSION"),
+                "informationUri": env!("CARGO_PKG_REPOSITORY"),
                 "rules": rules,
             }},
             "invocations": [{
@@ -65,17 +67,20 @@ fn result(image: &str, item: &Item) -> Value {
     if let Some(suggestion) = &item.suggestion {
         text += &format!("\n{suggestion}");
     }
-    let mut locations: Vec<Value> =
+    // Viewers show a result at its first location and take several for "mend all of these"; what
+    // else was seen is related.
+    let mut seen: Vec<Value> =
         item.evidence.iter().filter_map(|evidence| location(image, evidence)).collect();
-    if locations.is_empty() {
-        locations
-            .push(json!({ "physicalLocation": { "artifactLocation": { "uri": uri(image) } } }));
+    if seen.is_empty() {
+        seen.push(json!({ "physicalLocation": { "artifactLocation": { "uri": uri(image) } } }));
     }
+    let related = seen.split_off(1);
     json!({
         "ruleId": item.name,
         "level": level,
         "message": { "text": text },
-        "locations": locations,
+        "locations": seen,
+        "relatedLocations": related,
         "properties": { "image": image, "riskCode": item.risk_code, "value": item.value },
     })
 }
@@ -91,26 +96,37 @@ fn location(image: &str, evidence: &Evidence) -> Option<Value> {
     Some(json!({ "physicalLocation": physical, "message": { "text": evidence.text } }))
 }
 
-/// Percent-encode what may not stand in a URI reference.
+/// A URI reference for an image and a path in it: percent-encoded, but for a URL, which is one
+/// already.
 fn uri(path: &str) -> String {
-    let mut uri = String::with_capacity(path.len());
+    let (scheme, path) = match path.find("://") {
+        Some(end) => path.split_at(end + 3),
+        None => ("", path),
+    };
+    let mut uri = scheme.to_owned();
     for &byte in path.as_bytes() {
         match byte {
-            b'A'..=b'Z'
-            | b'a'..=b'z'
-            | b'0'..=b'9'
-            | b'-'
-            | b'.'
-            | b'_'
-            | b'~'
-            | b'/'
-            | b':'
-            | b'@'
-            | b'+'
-            | b'='
-            | b',' => uri.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => uri.push(char::from(byte)),
+            b'-' | b'.' | b'_' | b'~' | b'/' | b'@' | b'+' | b'=' | b',' => {
+                uri.push(char::from(byte));
+            }
+            // A colon in the first segment of a relative path would read as a scheme.
+            b':' if !scheme.is_empty() => uri.push(':'),
             _ => uri += &format!("%{byte:02X}"),
         }
     }
     uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uri;
+
+    #[test]
+    fn paths_become_uri_references() {
+        assert_eq!(uri("disk one.raw/etc/fstab"), "disk%20one.raw/etc/fstab");
+        assert_eq!(uri("/images/a:b?.raw"), "/images/a%3Ab%3F.raw");
+        assert_eq!(uri("http://[::1]:80/d.raw/etc"), "http://%5B::1%5D:80/d.raw/etc");
+        assert_eq!(uri("http://host:80/d.raw/etc"), "http://host:80/d.raw/etc");
+    }
 }

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use kiln_guest::{Evidence, Item, Level, Status};
 
-use super::{ImageReport, Report, printable};
+use super::{ImageReport, Report, counted, printable};
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -20,27 +20,72 @@ pub(crate) fn write(report: &Report, verbose: bool, out: &mut dyn Write) -> Resu
         }
         image_table(image, verbose, out)?;
     }
+    if report.images.len() > 1 {
+        writeln!(out, "\n{}", overview(report))?;
+    }
     Ok(())
 }
 
 fn image_table(image: &ImageReport, verbose: bool, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "{}  {}", image.image, headline(image))?;
+    writeln!(out, "{}  {}", printable(&image.image), headline(image))?;
     for note in &image.notes {
-        writeln!(out, "note: {note}")?;
+        writeln!(out, "note: {}", printable(note))?;
     }
-    let width = |text: fn(&Item) -> usize| image.items.iter().map(text).max().unwrap_or(0);
-    let names = width(|item| short_name(item).len());
-    let values = width(|item| item.value.chars().count());
-    for item in &image.items {
-        let (word, style) = verdict(item);
-        let (name, value) = (short_name(item), printable(&item.value));
-        let message = if item.status == Status::Pass { "" } else { &*printable(&item.message) };
+    let rows: Vec<Row> = image.items.iter().map(Row::of).collect();
+    let repeated = if verbose { None } else { repeated_message(&image.items) };
+    let is_shown =
+        |row: &&Row| !row.is_not_applicable || Some(&*row.message) != repeated.as_deref();
+    let width = |text: fn(&Row) -> usize| rows.iter().filter(is_shown).map(text).max().unwrap_or(0);
+    let names = width(|row| row.name.chars().count());
+    let values = width(|row| row.value.chars().count());
+    for row in rows.iter().filter(is_shown) {
+        let Row { word, style, name, value, message, .. } = row;
         let line = format!("{name:names$}  {value:values$}  {message}");
         writeln!(out, "{style}{word:7}{style:#}  {}", line.trim_end())?;
+    }
+    if let Some(message) = &repeated {
+        let n_hidden = rows.iter().filter(|row| !is_shown(row)).count();
+        writeln!(out, "{DIM}n/a{DIM:#}      {n_hidden} more items: {message}")?;
     }
     details(image, verbose, out)?;
     writeln!(out, "\n{}", summary(image))?;
     Ok(())
+}
+
+/// An item as a line of the table.
+struct Row {
+    word: &'static str,
+    style: Style,
+    name: String,
+    value: String,
+    message: String,
+    is_not_applicable: bool,
+}
+
+impl Row {
+    fn of(item: &Item) -> Self {
+        let (word, style) = verdict(item);
+        // A passing item's message says its value again.
+        let message = if item.status == Status::Pass { "" } else { &*item.message };
+        Self {
+            word,
+            style,
+            name: short_name(item).to_owned(),
+            value: printable(&item.value),
+            message: printable(message),
+            is_not_applicable: item.status == Status::NotApplicable,
+        }
+    }
+}
+
+/// The reason for which most items do not apply, where one line can stand for them all: a disk with
+/// nothing on it would otherwise be told in eighteen lines that say the same.
+fn repeated_message(items: &[Item]) -> Option<String> {
+    const WORTH_A_LINE: usize = 4;
+    let skipped = items.iter().filter(|item| item.status == Status::NotApplicable);
+    let first = skipped.clone().next()?;
+    let n_same = skipped.filter(|item| item.message == first.message).count();
+    (n_same >= WORTH_A_LINE).then(|| printable(&first.message))
 }
 
 fn short_name(item: &Item) -> &str {
@@ -61,12 +106,13 @@ fn headline(image: &ImageReport) -> String {
     let mut words = Vec::new();
     words.extend(image.format.clone());
     if let Some(os) = &image.os {
-        words.extend(os.platform.clone());
-        words.extend(os.version.clone());
+        let name = [os.platform.as_deref(), os.version.as_deref()];
+        let name: Vec<&str> = name.into_iter().flatten().collect();
+        words.extend((!name.is_empty()).then(|| name.join(" ")));
         words.extend(os.architecture.clone());
         words.extend(os.kernel.clone().map(|kernel| format!("kernel {kernel}")));
     }
-    format!("({})", words.join(", "))
+    printable(&format!("({})", words.join(", ")))
 }
 
 fn details(image: &ImageReport, verbose: bool, out: &mut dyn Write) -> Result<()> {
@@ -82,7 +128,7 @@ fn details(image: &ImageReport, verbose: bool, out: &mut dyn Write) -> Result<()
             writeln!(out, "  {}", evidence_line(evidence))?;
         }
         if let Some(suggestion) = &item.suggestion {
-            writeln!(out, "  fix: {suggestion}")?;
+            writeln!(out, "  fix: {}", printable(suggestion))?;
         }
     }
     Ok(())
@@ -90,11 +136,11 @@ fn details(image: &ImageReport, verbose: bool, out: &mut dyn Write) -> Result<()
 
 /// `path:line: text`.
 pub(crate) fn evidence_line(evidence: &Evidence) -> String {
-    match (&evidence.path, evidence.line) {
-        (Some(path), Some(line)) => format!("{path}:{line}: {}", printable(&evidence.text)),
-        (Some(path), None) => format!("{path}: {}", printable(&evidence.text)),
-        (None, _) => printable(&evidence.text),
-    }
+    printable(&match (&evidence.path, evidence.line) {
+        (Some(path), Some(line)) => format!("{path}:{line}: {}", evidence.text),
+        (Some(path), None) => format!("{path}: {}", evidence.text),
+        (None, _) => evidence.text.clone(),
+    })
 }
 
 fn summary(image: &ImageReport) -> String {
@@ -110,9 +156,17 @@ fn summary(image: &ImageReport) -> String {
     };
     let unknown = if unknown > 0 { format!(", {unknown} undecided") } else { String::new() };
     format!(
-        "{risks}{unknown}; {} items in {} ms, {} read",
-        image.items.len(),
+        "{risks}{unknown}; {} in {} ms, {} read",
+        counted(image.items.len(), "item"),
         image.elapsed_ms,
         indicatif::HumanBytes(image.bytes_read)
     )
+}
+
+fn overview(report: &Report) -> String {
+    let at_risk = |image: &&ImageReport| image.items.iter().any(|i| i.status == Status::Risk);
+    let n_at_risk = report.images.iter().filter(at_risk).count();
+    let n_failed = report.images.iter().filter(|image| image.error.is_some()).count();
+    let n_images = counted(report.images.len(), "image");
+    format!("{n_images}: {n_at_risk} at risk, {n_failed} could not be checked")
 }

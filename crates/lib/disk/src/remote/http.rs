@@ -8,6 +8,7 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, StatusCode};
 
 use super::{Failure, Fetch, Remote};
+use crate::counting::Counter;
 use crate::{Error, Kind, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -22,7 +23,7 @@ const NO_RANGES_HINT: &str =
 /// # Errors
 ///
 /// `Unsupported` where the server ignores Range; `NotFound`; `Io` for all else.
-pub(crate) fn open(url: &str) -> Result<Remote<HttpFile>> {
+pub(crate) fn open(url: &str, fetched: Counter) -> Result<Remote<HttpFile>> {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -33,7 +34,7 @@ pub(crate) fn open(url: &str) -> Result<Remote<HttpFile>> {
         HttpFile { agent: Agent::new_with_config(config), url: url.to_owned(), version: None };
     let (size_bytes, version) = super::with_retries(|| file.probe())?;
     file.version = version;
-    Ok(Remote::new(file, size_bytes))
+    Ok(Remote::new(file, size_bytes, fetched))
 }
 
 /// A file on a web server, in one version.

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::cache::Cache;
+use crate::counting::Counter;
 use crate::source::check_range;
 use crate::{BlockSource, Error, Kind, Result};
 
@@ -61,6 +62,8 @@ pub(crate) struct Remote<F> {
     size_bytes: u64,
     blocks: Cache,
     ahead: Mutex<Ahead>,
+    /// What is fetched is more than what is asked for, and it is what the network carries.
+    fetched: Counter,
 }
 
 /// Where the last fetch ended and how much the next one takes if it goes on there.
@@ -71,8 +74,9 @@ struct Ahead {
 }
 
 impl<F: Fetch> Remote<F> {
-    pub(crate) fn new(object: F, size_bytes: u64) -> Self {
-        Self { object, size_bytes, blocks: Cache::of_blocks(BLOCK_BYTES), ahead: Mutex::default() }
+    pub(crate) fn new(object: F, size_bytes: u64, fetched: Counter) -> Self {
+        let blocks = Cache::of_blocks(BLOCK_BYTES);
+        Self { object, size_bytes, blocks, ahead: Mutex::default(), fetched }
     }
 
     /// The block number `index`, and into the cache whatever is fetched along with it: the rest of
@@ -85,6 +89,7 @@ impl<F: Fetch> Remote<F> {
         let start = index * BLOCK_BYTES;
         let end = (start + n_blocks * BLOCK_BYTES).min(self.size_bytes);
         let bytes = with_retries(|| self.object.fetch(start..end))?;
+        self.fetched.add(bytes.len());
         if bytes.len() as u64 != end - start {
             let told = format!("the server sent {} bytes instead of {}", bytes.len(), end - start);
             return Err(Error::new(Kind::Io, told).at(start));

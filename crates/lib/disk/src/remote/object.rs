@@ -13,6 +13,7 @@ use opendal::{ErrorKind, Operator, services};
 use tokio::runtime::Runtime;
 
 use super::{Failure, Fetch, Remote};
+use crate::counting::Counter;
 use crate::{Error, Kind, Result};
 
 /// Open the object at `scheme://rest`.
@@ -20,7 +21,7 @@ use crate::{Error, Kind, Result};
 /// # Errors
 ///
 /// `NotFound`; `Io` for all else, with a hint where a setting is missing.
-pub(crate) fn open(scheme: &str, rest: &str) -> Result<Remote<Object>> {
+pub(crate) fn open(scheme: &str, rest: &str, fetched: Counter) -> Result<Remote<Object>> {
     let (bucket, key) =
         rest.split_once('/').filter(|(b, k)| !b.is_empty() && !k.is_empty()).ok_or_else(|| {
             Error::new(Kind::NotFound, "the URL names no object")
@@ -39,7 +40,7 @@ pub(crate) fn open(scheme: &str, rest: &str) -> Result<Remote<Object>> {
     let mut object = Object { operator, runtime, key: key.to_owned(), version: None };
     let (size_bytes, version) = super::with_retries(|| object.stat())?;
     object.version = version;
-    Ok(Remote::new(object, size_bytes))
+    Ok(Remote::new(object, size_bytes, fetched))
 }
 
 fn s3(bucket: &str) -> opendal::Result<Operator> {

@@ -17,7 +17,8 @@ const AGENT: Agent = Agent {
     not_installed: "CloudAssistant.NotInstalled",
     disabled: "CloudAssistant.Disabled",
     wrong_arch: "CloudAssistant.WrongArch",
-    services: &["aliyun.service", "aliyun-service", "AssistDaemon.service"],
+    // AssistDaemon.service is the watchdog beside the agent, not what starts it.
+    services: &["aliyun.service", "aliyun-service"],
     install: "install the package aliyun_assist (aliyun-assist on Debian and Ubuntu)",
 };
 

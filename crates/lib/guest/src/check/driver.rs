@@ -212,13 +212,15 @@ pub(super) fn availability(driver: &str, facts: &Facts) -> Availability {
         return Availability::NotInstalled;
     }
     let Ramdisk::Read(initramfs) = &facts.ramdisk else { return Availability::NoInitramfs };
-    if let Some(why) = &initramfs.error {
-        return Availability::Unreadable(why.clone());
-    }
+    // What was read before the error is there; what was not may be in the rest.
+    let or_unreadable = |verdict| match &initramfs.error {
+        Some(why) => Availability::Unreadable(why.clone()),
+        None => verdict,
+    };
     let versions = &initramfs.kernel_versions;
     let is_flat = initramfs.modules.keys().any(|(version, _)| version.is_empty());
     if !versions.is_empty() && !versions.contains(&facts.version) && !is_flat {
-        return Availability::OtherKernel(versions.iter().cloned().collect());
+        return or_unreadable(Availability::OtherKernel(versions.iter().cloned().collect()));
     }
     let has = |name: &str| {
         let key = |version: &str| (version.to_owned(), name.to_owned());
@@ -230,10 +232,10 @@ pub(super) fn availability(driver: &str, facts: &Facts) -> Availability {
     let missing: Vec<String> =
         needed.iter().filter(|name| !facts.is_built_in(name) && !has(name)).cloned().collect();
     if !missing.is_empty() {
-        return Availability::NotInInitramfs(missing);
+        return or_unreadable(Availability::NotInInitramfs(missing));
     }
     match blocked(driver, &needed, facts, initramfs) {
-        Some(why) => Availability::Blocked(why),
+        Some(why) => or_unreadable(Availability::Blocked(why)),
         None => Availability::InInitramfs,
     }
 }

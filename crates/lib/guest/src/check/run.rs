@@ -2,6 +2,7 @@
 //! becomes an [`Item`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 
 use kiln_volume::{Error, Result};
 
@@ -22,10 +23,22 @@ const ABOUT_ANY_SYSTEM: [&str; 3] = ["Platform", "OSVersion", "Architecture"];
 const VENDOR_ITEMS: [&str; 3] =
     ["CloudAssistant", "SecurityCenterAgent", "SupportMocInstanceTypes"];
 
-/// Judge `inspection` by each of `wanted`, in that order. One item a check: what cannot be looked
+/// Judge `inspection` by each of `wanted`. One item a check, in that order: what cannot be looked
 /// at, and what makes kiln itself fail, is [`Status::Unknown`] and does not stop the others.
+///
+/// Each item has a thread: two or three of them wait for the initramfs, which takes nearly all the
+/// time of a check, and the others are done long before it is read.
 pub fn run(inspection: &Inspection, wanted: &[&Check]) -> Vec<Item> {
-    wanted.iter().map(|check| item(check.name, outcome(inspection, check))).collect()
+    let judge = |check: &Check| item(check.name, outcome(inspection, check));
+    thread::scope(|scope| {
+        let running: Vec<_> =
+            wanted.iter().map(|check| scope.spawn(move || judge(check))).collect();
+        // `outcome` catches what an item throws; a panic that gets here is one in `item` itself.
+        running
+            .into_iter()
+            .map(|item| item.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 /// The item of that name, in whatever case, with or without `GUESTOS.` before it.

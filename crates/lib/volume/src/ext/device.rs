@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use kiln_disk::{Error, Result, Source};
 
-use super::cache::Cache;
 use super::le::index;
+use crate::cache::Cache;
 
 /// Metadata that is kept: the inode tables, directories and extent blocks of a whole small guest.
 const CACHE_BYTES: usize = 8 << 20;

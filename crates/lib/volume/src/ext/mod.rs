@@ -8,9 +8,7 @@
 //! Limits: directories of 128 MiB, attribute values of 64 KiB, extent trees of depth 5, journals
 //! of a million blocks. Memory: 8 MiB of metadata blocks and some ten thousand inodes are kept.
 
-mod acl;
 mod blockmap;
-mod cache;
 mod device;
 mod dir;
 mod extents;
@@ -29,7 +27,6 @@ use std::sync::Arc;
 
 use kiln_disk::{Error, Result, Source};
 
-use self::cache::Cache;
 use self::device::{Device, Overlay};
 use self::dir::Names;
 use self::features::INCOMPAT_RECOVER;
@@ -37,6 +34,7 @@ use self::inode::Inode;
 use self::journal::Replay;
 use self::map::encrypted;
 use self::superblock::{SUPERBLOCK_BYTES, SUPERBLOCK_OFFSET, Superblock};
+use crate::cache::Cache;
 use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, Node, Stat, Xattr};
 
 const ROOT_INODE: u64 = 2;

@@ -5,10 +5,10 @@
 use kiln_disk::{Error, Result};
 
 use super::ExtFs;
-use super::acl;
 use super::device::Role;
 use super::inode::Inode;
 use super::le::{array_at, crc32c, index, slice_at, u8_at, u16_at, u32_at};
+use crate::acl;
 use crate::fs::Xattr;
 
 const MAGIC: u32 = 0xea02_0000;
@@ -40,7 +40,7 @@ impl ExtFs {
             let Some(prefix) = prefix(entry.index) else { return Ok(()) };
             let raw = self.value(inode, entry, values)?;
             let value = match entry.index {
-                2 | 3 => acl::from_disk(&raw).map_err(|error| in_inode(inode, &error))?,
+                2 | 3 => acl::from_ext(&raw).map_err(|error| in_inode(inode, &error))?,
                 _ => raw,
             };
             xattrs.push(Xattr { name: [prefix, entry.name].concat(), value });

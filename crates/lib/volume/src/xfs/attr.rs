@@ -9,6 +9,7 @@ use super::Xfs;
 use super::bytes::{crc_holds, index, u8_at, u16_at, u32_at, u64_at};
 use super::extents::Extent;
 use super::inode::{Format, Inode};
+use crate::acl;
 use crate::fs::Xattr;
 
 const LOCAL: u8 = 1;
@@ -24,6 +25,10 @@ const MAX_TOTAL_BYTES: usize = 64 << 20;
 
 /// All attributes of `inode`.
 pub(super) fn read(fs: &Xfs, inode: &Inode) -> Result<Vec<Xattr>> {
+    with_access_lists(inode.ino, stored(fs, inode)?)
+}
+
+fn stored(fs: &Xfs, inode: &Inode) -> Result<Vec<Xattr>> {
     match &inode.attr {
         None => Ok(Vec::new()),
         Some(fork) if fork.format == Format::Local => short_form(inode.ino, &fork.bytes),
@@ -36,6 +41,23 @@ pub(super) fn read(fs: &Xfs, inode: &Inode) -> Result<Vec<Xattr>> {
             Ok(reader.found)
         }
     }
+}
+
+/// The access lists that the kernel shows twice: as they are, and under the name all filesystems
+/// share in the form all share.
+fn with_access_lists(ino: u64, mut found: Vec<Xattr>) -> Result<Vec<Xattr>> {
+    let mut lists = Vec::new();
+    for (name, shown) in [
+        (&b"trusted.SGI_ACL_FILE"[..], &b"system.posix_acl_access"[..]),
+        (b"trusted.SGI_ACL_DEFAULT", b"system.posix_acl_default"),
+    ] {
+        let Some(raw) = found.iter().find(|xattr| xattr.name == name) else { continue };
+        let value = acl::from_xfs(&raw.value)
+            .map_err(|error| Error::corrupt(format!("xfs inode {ino}: {error}")))?;
+        lists.push(Xattr { name: shown.to_vec(), value });
+    }
+    found.append(&mut lists);
+    Ok(found)
 }
 
 fn full_name(flags: u8, name: &[u8]) -> Option<Vec<u8>> {
@@ -92,17 +114,17 @@ impl Reader<'_> {
             }
             let block = self.block(number)?;
             let has_crc = self.fs.sb.has_crc;
-            number = match (u16_at(&block, 8), has_crc) {
-                (0x3ebe, true) => u32_at(&block, 68),
-                (0xfebe, false) => u32_at(&block, 20),
+            match (u16_at(&block, 8), has_crc) {
+                (0x3ebe, true) => number = u32_at(&block, 68),
+                (0xfebe, false) => number = u32_at(&block, 20),
                 (0x3bee, true) | (0xfbee, false) => {
                     self.leaf(number, &block)?;
-                    u32_at(&block, 0)
+                    number = u32_at(&block, 0);
+                    if number == 0 {
+                        return Ok(());
+                    }
                 }
                 _ => return Err(self.corrupt(number, "wrong magic")),
-            };
-            if number == 0 {
-                return Ok(());
             }
         }
     }
@@ -110,23 +132,30 @@ impl Reader<'_> {
     fn block(&self, number: u32) -> Result<Vec<u8>> {
         let mut block = vec![0; index(self.fs.sb.block_bytes)];
         let offset = u64::from(number) * u64::from(self.fs.sb.block_bytes);
+        let Some(disk) = self.fs.mapped_offset(self.extents, number.into(), 1)? else {
+            return Err(self.corrupt(number, "it is a hole"));
+        };
         self.fs.read_mapped(self.extents, offset, &mut block)?;
         if self.fs.sb.has_crc && !crc_holds(&block, 12) {
-            return Err(self.corrupt(number, "wrong checksum"));
+            return Err(self.corrupt(number, "wrong checksum").at(disk));
+        }
+        if self.fs.sb.has_crc && u64_at(&block, 16) != disk / 512 {
+            return Err(self.corrupt(number, "it says to be another block").at(disk));
         }
         if self.fs.sb.has_crc && u64_at(&block, 48) != self.ino {
-            return Err(self.corrupt(number, "it belongs to another inode"));
+            return Err(self.corrupt(number, "it belongs to another inode").at(disk));
         }
         Ok(block)
     }
 
     fn leaf(&mut self, number: u32, block: &[u8]) -> Result<()> {
         let (count_at, entries_at) = if self.fs.sb.has_crc { (56, 80) } else { (12, 32) };
-        for entry in 0..usize::from(u16_at(block, count_at)) {
+        let n_entries = usize::from(u16_at(block, count_at));
+        if entries_at + n_entries * 8 > block.len() {
+            return Err(self.corrupt(number, "more entries than fit"));
+        }
+        for entry in 0..n_entries {
             let at = entries_at + entry * 8;
-            if at + 8 > block.len() {
-                return Err(self.corrupt(number, "more entries than fit"));
-            }
             let (start, flags) = (usize::from(u16_at(block, at + 4)), u8_at(block, at + 6));
             let outside = || self.corrupt(number, "an entry reaches past its end");
             let is_local = flags & LOCAL != 0;
@@ -158,14 +187,23 @@ impl Reader<'_> {
         let mut value = Vec::new();
         let mut number = first;
         while value.len() < length {
+            let Some(disk) = self.fs.mapped_offset(self.extents, number.into(), 1)? else {
+                return Err(self.corrupt(number, "it is a hole"));
+            };
             self.fs.read_mapped(self.extents, u64::from(number) * block_bytes, &mut block)?;
             let wanted = length - value.len();
             let payload = if self.fs.sb.has_crc {
-                if !block.starts_with(b"XARM") || !crc_holds(&block, 12) {
-                    return Err(self.corrupt(number, "wrong magic or checksum"));
+                if !block.starts_with(b"XARM") {
+                    return Err(self.corrupt(number, "wrong magic").at(disk));
+                }
+                if !crc_holds(&block, 12) {
+                    return Err(self.corrupt(number, "wrong checksum").at(disk));
+                }
+                if u64_at(&block, 40) != disk / 512 {
+                    return Err(self.corrupt(number, "it says to be another block").at(disk));
                 }
                 if u64_at(&block, 32) != self.ino {
-                    return Err(self.corrupt(number, "it belongs to another inode"));
+                    return Err(self.corrupt(number, "it belongs to another inode").at(disk));
                 }
                 block.get(56..).unwrap_or_default()
             } else {

@@ -6,7 +6,8 @@ use kiln_disk::{Error, Result};
 
 use super::Xfs;
 use super::bytes::{crc_holds, index, u16_at, u64_at};
-use super::inode::{Fork, Format};
+use super::inode::{Fork, Format, Inode};
+use crate::fs::FileType;
 
 /// More extents than this are not kept of one file (24 bytes each).
 const MAX_EXTENTS: usize = 1 << 21;
@@ -27,6 +28,11 @@ pub(super) struct Extent {
 }
 
 impl Extent {
+    /// The file block after the last; both fields are too small to overflow.
+    pub(super) fn end(&self) -> u64 {
+        self.file_block + self.n_blocks
+    }
+
     fn decode(record: &[u8]) -> Self {
         let (high, low) = (u64_at(record, 0), u64_at(record, 8));
         Self {
@@ -38,8 +44,56 @@ impl Extent {
     }
 }
 
-/// Every extent of `fork`, in the order of the file.
-pub(super) fn read(fs: &Xfs, ino: u64, fork: &Fork) -> Result<Vec<Extent>> {
+/// Every extent of the data fork of `inode`, in the order of the file.
+///
+/// The blocks of a directory are read one after another by whoever lists it, so its extents may
+/// not name a block twice, nor more blocks than the inode claims: an image of a few kilobytes
+/// would else list for hours.
+pub(super) fn of_data(fs: &Xfs, inode: &Inode) -> Result<Vec<Extent>> {
+    let extents = read(fs, inode.ino, &inode.data)?;
+    if !inode.realtime {
+        check_place(fs, inode.ino, &extents)?;
+    }
+    if inode.stat.file_type == FileType::Directory {
+        check_directory(fs, inode, &extents)?;
+    }
+    Ok(extents)
+}
+
+/// Every extent of the attribute fork `fork` of inode `ino`.
+pub(super) fn of_attributes(fs: &Xfs, ino: u64, fork: &Fork) -> Result<Vec<Extent>> {
+    let extents = read(fs, ino, fork)?;
+    check_place(fs, ino, &extents)?;
+    Ok(extents)
+}
+
+fn check_place(fs: &Xfs, ino: u64, extents: &[Extent]) -> Result<()> {
+    for extent in extents {
+        fs.sb
+            .run_offset(extent.disk_block, extent.n_blocks)
+            .map_err(|error| Error::new(error.kind(), format!("xfs inode {ino}: {error}")))?;
+    }
+    Ok(())
+}
+
+fn check_directory(fs: &Xfs, inode: &Inode, extents: &[Extent]) -> Result<()> {
+    let corrupt = |what: String| Error::corrupt(format!("xfs inode {}: {what}", inode.ino));
+    let n_blocks: u64 = extents.iter().map(|extent| extent.n_blocks).sum();
+    let most = inode.n_blocks.min(fs.sb.n_present_blocks);
+    if n_blocks > most {
+        return Err(corrupt(format!("a directory of {n_blocks} blocks that claims {most}")));
+    }
+    let mut places: Vec<_> = extents.iter().map(|e| (e.disk_block, e.n_blocks)).collect();
+    places.sort_unstable();
+    for (&(block, n), &(next, _)) in places.iter().zip(places.iter().skip(1)) {
+        if next - block < n {
+            return Err(corrupt(format!("block {next:#x} is in the directory twice")));
+        }
+    }
+    Ok(())
+}
+
+fn read(fs: &Xfs, ino: u64, fork: &Fork) -> Result<Vec<Extent>> {
     let mut found = Vec::new();
     match fork.format {
         Format::Extents => {
@@ -73,7 +127,7 @@ fn check_order(ino: u64, extents: &[Extent]) -> Result<()> {
             );
             return Err(Error::corrupt(message));
         }
-        end = extent.file_block + extent.n_blocks;
+        end = extent.end();
     }
     Ok(())
 }
@@ -120,6 +174,9 @@ impl Walk<'_> {
         }
         if self.fs.sb.has_crc && u64_at(&block, 56) != ino {
             return Err(corrupt("it belongs to another inode"));
+        }
+        if self.fs.sb.has_crc && u64_at(&block, 24) != offset / 512 {
+            return Err(corrupt("it says to be another block"));
         }
         if u16_at(&block, 4) != level {
             return Err(corrupt("wrong level"));

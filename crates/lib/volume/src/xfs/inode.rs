@@ -30,6 +30,8 @@ pub(super) struct Inode {
     pub(super) ino: u64,
     pub(super) stat: Stat,
     pub(super) realtime: bool,
+    /// Blocks of both forks and of their trees, as the inode counts them.
+    pub(super) n_blocks: u64,
     pub(super) data: Fork,
     pub(super) attr: Option<Fork>,
 }
@@ -74,7 +76,7 @@ impl Inode {
             immutable: flags & 8 != 0,
             device: is_device.then_some((device >> 18 & 0x3fff, device & 0x3_ffff)),
         };
-        Ok(Self { ino, stat, realtime: flags & 1 != 0, data, attr })
+        Ok(Self { ino, stat, realtime: flags & 1 != 0, n_blocks: u64_at(bytes, 64), data, attr })
     }
 }
 

@@ -12,23 +12,29 @@ mod inode;
 mod log;
 mod superblock;
 
-use std::collections::VecDeque;
+use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kiln_disk::{Error, Result, Source};
 
+use crate::cache::Cache;
+use crate::field::length_u64;
 use crate::fs::{DirEntry, FileType, Filesystem, FsInfo, Node, Stat, Xattr};
 use bytes::{crc_holds, index, u32_at, u64_at};
+use dir::Names;
 use extents::Extent;
 use inode::{Format, Inode};
 use superblock::Superblock;
 
-/// Metadata blocks kept (at most 64 KiB each, usually 4).
-const MAX_CACHED_BLOCKS: usize = 128;
-/// Extent lists kept, and the extents in all of them.
-const MAX_CACHED_LISTS: usize = 8;
+/// Metadata blocks kept, in bytes.
+const MAX_CACHED_BLOCK_BYTES: usize = 4 << 20;
+/// Inodes kept, each of at most 2 KiB.
+const MAX_CACHED_INODES: usize = 4096;
+/// Extents kept, of all files together (32 bytes each).
 const MAX_CACHED_EXTENTS: usize = 1 << 21;
+/// Names kept for lookups, as [`Names`] weighs them.
+const MAX_CACHED_NAME_BYTES: usize = 32 << 20;
 /// The kernel's bound on the text of a symlink.
 const MAX_LINK_BYTES: u64 = 1024;
 
@@ -45,78 +51,108 @@ pub fn open(source: Source) -> Result<Arc<dyn Filesystem>> {
         let note = "the log is not clean: the last changes are only in it and were not read";
         sb.info.notes.push(note.to_owned());
     }
-    Ok(Arc::new(Xfs { source, sb, blocks: Mutex::default(), lists: Mutex::default() }))
+    Ok(Arc::new(Xfs::new(source, sb)))
 }
 
 type Block = Arc<Vec<u8>>;
 type List = Arc<Vec<Extent>>;
 
-#[derive(Debug)]
+/// Every cache is locked for a look into it and never during a read, so that two threads that read
+/// two files do not wait for each other; the worst is that both decode the same thing.
 struct Xfs {
     source: Source,
     sb: Superblock,
-    blocks: Mutex<VecDeque<(u64, Block)>>,
-    lists: Mutex<VecDeque<((u64, bool), List)>>,
+    blocks: Cache<u64, Block>,
+    inodes: Cache<u64, Arc<Inode>>,
+    lists: Cache<(u64, bool), List>,
+    names: Cache<u64, Arc<Names>>,
+}
+
+impl fmt::Debug for Xfs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Xfs({:?}, {:?})", self.source, self.sb)
+    }
 }
 
 impl Xfs {
+    fn new(source: Source, sb: Superblock) -> Self {
+        let blocks = Cache::new(MAX_CACHED_BLOCK_BYTES / index(sb.block_bytes));
+        let inodes = Cache::new(MAX_CACHED_INODES);
+        let lists = Cache::new(MAX_CACHED_EXTENTS);
+        Self { source, sb, blocks, inodes, lists, names: Cache::new(MAX_CACHED_NAME_BYTES) }
+    }
+
     /// A metadata block, from the cache where it is there.
     fn block(&self, fsb: u64) -> Result<Block> {
-        let offset = self.sb.block_offset(fsb)?;
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, block)) = blocks.iter().find(|(known, _)| *known == fsb) {
-            return Ok(Arc::clone(block));
+        if let Some(block) = self.blocks.get(fsb, |_| 1) {
+            return Ok(block);
         }
         let mut block = vec![0; index(self.sb.block_bytes)];
-        self.source.read_at(offset, &mut block)?;
+        self.source.read_at(self.sb.run_offset(fsb, 1)?, &mut block)?;
         let block = Arc::new(block);
-        if blocks.len() >= MAX_CACHED_BLOCKS {
-            blocks.pop_front();
-        }
-        blocks.push_back((fsb, Arc::clone(&block)));
+        self.blocks.insert(fsb, Arc::clone(&block), 1);
         Ok(block)
     }
 
-    fn inode(&self, node: Node) -> Result<Inode> {
+    fn inode(&self, node: Node) -> Result<Arc<Inode>> {
         let ino = node.ino;
+        if let Some(inode) = self.inodes.get(ino, |_| 1) {
+            return Ok(inode);
+        }
         let per_block = self.sb.inodes_per_block_log;
         let block = self
             .block(ino >> per_block)
             .map_err(|error| Error::new(error.kind(), format!("xfs inode {ino}: {error}")))?;
         let start = index((ino & ((1 << per_block) - 1)) * u64::from(self.sb.inode_bytes));
         let bytes = block.get(start..).and_then(|rest| rest.get(..index(self.sb.inode_bytes)));
-        Inode::decode(&self.sb, ino, bytes.unwrap_or_default())
+        let inode = Arc::new(Inode::decode(&self.sb, ino, bytes.unwrap_or_default())?);
+        self.inodes.insert(ino, Arc::clone(&inode), 1);
+        Ok(inode)
     }
 
     /// The extents of the data fork, or of the attribute fork.
     fn extents(&self, inode: &Inode, attr: bool) -> Result<List> {
         let key = (inode.ino, attr);
-        let lock = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, list)) = lock().iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(list));
+        let weight = |list: &List| list.len().saturating_add(1);
+        if let Some(list) = self.lists.get(key, weight) {
+            return Ok(list);
         }
-        let list = match (attr, &inode.attr) {
-            (false, _) => extents::read(self, inode.ino, &inode.data)?,
-            (true, Some(fork)) => extents::read(self, inode.ino, fork)?,
+        let list = Arc::new(match (attr, &inode.attr) {
+            (false, _) => extents::of_data(self, inode)?,
+            (true, Some(fork)) => extents::of_attributes(self, inode.ino, fork)?,
             (true, None) => Vec::new(),
-        };
-        let list = Arc::new(list);
-        let mut lists = lock();
-        lists.push_back((key, Arc::clone(&list)));
-        let total = |lists: &VecDeque<(_, List)>| lists.iter().map(|(_, l)| l.len()).sum::<usize>();
-        while lists.len() > MAX_CACHED_LISTS || total(&lists) > MAX_CACHED_EXTENTS {
-            lists.pop_front();
-        }
+        });
+        self.lists.insert(key, Arc::clone(&list), weight(&list));
         Ok(list)
+    }
+
+    /// Where the file block `first` lies, in bytes, if it and the `n_blocks - 1` after it all lie
+    /// somewhere. `None`: there is a hole among them.
+    fn mapped_offset(&self, extents: &[Extent], first: u64, n_blocks: u64) -> Result<Option<u64>> {
+        let (mut next, mut offset) = (first, None);
+        let known = extents.partition_point(|extent| extent.end() <= first);
+        for extent in extents.iter().skip(known) {
+            if next >= first.saturating_add(n_blocks) || extent.file_block > next {
+                break;
+            }
+            if extent.unwritten {
+                return Ok(None);
+            }
+            if offset.is_none() {
+                let fsb = extent.disk_block.saturating_add(next - extent.file_block);
+                offset = Some(self.sb.run_offset(fsb, 1)?);
+            }
+            next = extent.end();
+        }
+        Ok(offset.filter(|_| next >= first.saturating_add(n_blocks)))
     }
 
     /// Fill `buf` from byte `offset` of a fork; contiguous blocks are one read.
     fn read_mapped(&self, extents: &[Extent], offset: u64, buf: &mut [u8]) -> Result<()> {
         let block_bytes = u64::from(self.sb.block_bytes);
         buf.fill(0);
-        let end = offset.saturating_add(buf.len() as u64);
-        let past = |e: &Extent| (e.file_block + e.n_blocks).saturating_mul(block_bytes) <= offset;
-        let first = extents.partition_point(past);
+        let end = offset.saturating_add(length_u64(buf.len()));
+        let first = extents.partition_point(|e| e.end().saturating_mul(block_bytes) <= offset);
         for extent in extents.iter().skip(first) {
             let extent_start = extent.file_block.saturating_mul(block_bytes);
             if extent_start >= end {
@@ -125,11 +161,9 @@ impl Xfs {
             if extent.unwritten {
                 continue;
             }
-            // Both ends of an extent must lie in the filesystem; groups follow one another.
-            let disk = self.sb.block_offset(extent.disk_block)?;
-            self.sb.block_offset(extent.disk_block.saturating_add(extent.n_blocks - 1))?;
+            let disk = self.sb.run_offset(extent.disk_block, extent.n_blocks)?;
             let from = offset.max(extent_start);
-            let to = end.min(extent_start.saturating_add(extent.n_blocks * block_bytes));
+            let to = end.min(extent.end().saturating_mul(block_bytes));
             let part = buf.get_mut(index(from - offset)..index(to - offset));
             self.source.read_at(disk + (from - extent_start), part.unwrap_or_default())?;
         }
@@ -147,16 +181,24 @@ impl Xfs {
             let mut buf = vec![0; index(blocks * u64::from(self.sb.block_bytes))];
             let offset = extent.file_block.saturating_mul(self.sb.block_bytes.into());
             self.read_mapped(&extents, offset, &mut buf)?;
+            let disk = self.sb.run_offset(extent.disk_block, extent.n_blocks)?;
+            let corrupt = |what| corrupt(what).at(disk);
             let wanted = size.saturating_sub(text.len());
             if !self.sb.has_crc {
                 text.extend(buf.iter().take(wanted));
                 continue;
             }
-            if !buf.starts_with(b"XSLM") || !crc_holds(&buf, 12) {
-                return Err(corrupt("wrong magic or checksum"));
+            if !buf.starts_with(b"XSLM") {
+                return Err(corrupt("wrong magic"));
+            }
+            if !crc_holds(&buf, 12) {
+                return Err(corrupt("wrong checksum"));
             }
             if u64_at(&buf, 32) != inode.ino {
                 return Err(corrupt("its block belongs to another inode"));
+            }
+            if u64_at(&buf, 40) != disk / 512 {
+                return Err(corrupt("its block says to be another block"));
             }
             let length = index(u32_at(&buf, 8)).min(wanted);
             text.extend(buf.iter().skip(56).take(length));
@@ -175,19 +217,11 @@ impl Filesystem for Xfs {
     }
 
     fn lookup(&self, dir: Node, name: &[u8]) -> Result<Option<Node>> {
-        let mut found = None;
-        self.read_dir(dir, &mut |entry| {
-            if entry.name != name {
-                return ControlFlow::Continue(());
-            }
-            found = Some(entry.node);
-            ControlFlow::Break(())
-        })?;
-        Ok(found)
+        dir::lookup(self, &*self.inode(dir)?, name)
     }
 
     fn stat(&self, node: Node) -> Result<Stat> {
-        Ok(self.inode(node)?.stat)
+        Ok(self.inode(node)?.stat.clone())
     }
 
     fn read_at(&self, node: Node, offset: u64, buf: &mut [u8]) -> Result<usize> {
@@ -210,7 +244,7 @@ impl Filesystem for Xfs {
     }
 
     fn read_dir(&self, dir: Node, each: &mut dyn FnMut(DirEntry) -> ControlFlow<()>) -> Result<()> {
-        dir::read(self, &self.inode(dir)?, each)
+        dir::read(self, &*self.inode(dir)?, each)
     }
 
     fn read_link(&self, node: Node) -> Result<Vec<u8>> {
@@ -233,6 +267,6 @@ impl Filesystem for Xfs {
     }
 
     fn xattrs(&self, node: Node) -> Result<Vec<Xattr>> {
-        attr::read(self, &self.inode(node)?)
+        attr::read(self, &*self.inode(node)?)
     }
 }

@@ -29,6 +29,8 @@ const RO_COMPAT: [(u32, &str); 4] =
 pub(super) struct Superblock {
     pub(super) block_bytes: u32,
     pub(super) n_blocks: u64,
+    /// Blocks that are in the source: fewer than `n_blocks` where an image is cut short.
+    pub(super) n_present_blocks: u64,
     pub(super) root_ino: u64,
     pub(super) ag_blocks: u32,
     pub(super) n_ags: u32,
@@ -62,7 +64,10 @@ impl Superblock {
         }
         sector.resize(usize::from(sector_bytes), 0);
         source.read_at(0, &mut sector)?;
-        Self::decode(&sector)
+        let mut sb = Self::decode(&sector)?;
+        let block_bytes = u64::from(sb.block_bytes);
+        sb.n_present_blocks = sb.n_blocks.min(source.size_bytes() / block_bytes);
+        Ok(sb)
     }
 
     fn decode(sector: &[u8]) -> Result<Self> {
@@ -89,6 +94,7 @@ impl Superblock {
         let sb = Self {
             block_bytes,
             n_blocks: u64_at(sector, 8),
+            n_present_blocks: 0,
             root_ino: u64_at(sector, 56),
             ag_blocks: u32_at(sector, 84),
             n_ags: u32_at(sector, 88),
@@ -149,6 +155,25 @@ impl Superblock {
             }
             _ => Err(Error::corrupt(format!("xfs: block {fsb:#x} is outside the filesystem"))),
         }
+    }
+
+    /// Where a run of blocks begins, in bytes. It must lie in one allocation group, as the
+    /// filesystem keeps it, and in what the source has of it.
+    pub(super) fn run_offset(&self, fsb: u64, n_blocks: u64) -> Result<u64> {
+        let outside = |what: &str| {
+            Error::corrupt(format!("xfs: a run of {n_blocks} blocks from {fsb:#x} on {what}"))
+        };
+        let start = self.block_offset(fsb)?;
+        let last = n_blocks.saturating_sub(1);
+        let within = (fsb & ((1u64 << self.ag_block_log) - 1)).saturating_add(last);
+        let block = (start / u64::from(self.block_bytes)).saturating_add(last);
+        if within >= u64::from(self.ag_blocks) || block >= self.n_blocks {
+            return Err(outside("leaves its allocation group"));
+        }
+        if block >= self.n_present_blocks {
+            return Err(outside("lies beyond the end of the volume"));
+        }
+        Ok(start)
     }
 }
 

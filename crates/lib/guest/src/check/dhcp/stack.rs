@@ -27,7 +27,7 @@ impl Stack {
             Self::Networkd => "systemd-networkd",
             Self::Ifupdown => "ifupdown",
             Self::Wicked => "wicked",
-            Self::Network => "the network scripts",
+            Self::Network => "the service network",
             Self::Dhcpcd => "dhcpcd",
         }
     }

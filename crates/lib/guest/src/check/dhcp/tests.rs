@@ -30,7 +30,7 @@ fn row_78_static_ifcfg() {
     let found = planted(el6(), |sound| {
         sound.fs.file(IFCFG, text);
     });
-    let message = format!("the network scripts gives the NIC a static address ({IFCFG})");
+    let message = format!("the service network gives the NIC a static address ({IFCFG})");
     one(&found, "Dhcp.StaticAddress", Level::High, &message);
     let found = planted(Sound::el9_bare(), |sound| {
         sound.fs.file(IFCFG, text);
@@ -45,7 +45,7 @@ fn row_79_ifcfg_bound_to_a_mac() {
         sound.fs.file(IFCFG, text);
     });
     let message = format!(
-        "the network scripts's DHCP is bound to a MAC address of the source machine ({IFCFG})"
+        "the service network's DHCP is bound to a MAC address of the source machine ({IFCFG})"
     );
     one(&found, "Dhcp.BoundToMac", Level::High, &message);
     // NetworkManager makes a profile of its own for the new NIC.

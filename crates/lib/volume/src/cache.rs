@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
 /// Values by key, at most `capacity` of weight altogether.
-pub(super) struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     half_capacity: usize,
     generations: Mutex<Generations<K, V>>,
 }
@@ -20,14 +20,14 @@ struct Generations<K, V> {
 
 impl<K: Eq + Hash + Copy, V: Clone> Cache<K, V> {
     /// An empty cache. `capacity` is in the unit of the weights given to [`Cache::insert`].
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let generations =
             Generations { young: HashMap::new(), old: HashMap::new(), young_weight: 0 };
         Self { half_capacity: capacity / 2, generations: Mutex::new(generations) }
     }
 
     /// The value of `key`, if it is still here; `weight` tells what it weighs.
-    pub(super) fn get(&self, key: K, weight: impl FnOnce(&V) -> usize) -> Option<V> {
+    pub(crate) fn get(&self, key: K, weight: impl FnOnce(&V) -> usize) -> Option<V> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = generations.young.get(&key) {
             return Some(value.clone());
@@ -39,7 +39,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Cache<K, V> {
     }
 
     /// Keep `value`.
-    pub(super) fn insert(&self, key: K, value: V, weight: usize) {
+    pub(crate) fn insert(&self, key: K, value: V, weight: usize) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.insert(key, value, weight, self.half_capacity);
     }

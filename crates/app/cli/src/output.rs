@@ -1,0 +1,42 @@
+//! The two ways out of the program: standard output for data, standard error for talk.
+//!
+//! A reader that has seen enough closes its end (`kiln check ... | head -1`). That is no failure of
+//! kiln's: the rest is dropped, and the exit status still tells what was found.
+
+use std::io::{self, ErrorKind, Write};
+
+use anstyle::AnsiColor;
+use anyhow::{Context, Result};
+
+use crate::report::printable;
+
+/// Write text with colours, which are dropped where standard output is no terminal or `NO_COLOR` is
+/// set.
+pub(crate) fn styled(text: &[u8]) -> Result<()> {
+    write(&mut anstream::AutoStream::auto(io::stdout().lock()), text)
+}
+
+/// Write bytes as they are.
+pub(crate) fn exact(bytes: &[u8]) -> Result<()> {
+    write(&mut io::stdout().lock(), bytes)
+}
+
+fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tell an error and, after a blank line, what to do about it.
+pub(crate) fn error(message: &str, hint: Option<&str>) {
+    let style = AnsiColor::Red.on_default().bold();
+    let mut text = format!("{style}error{style:#}: {}\n", printable(message));
+    if let Some(hint) = hint {
+        text += &format!("\nhint: {}\n", printable(hint));
+    }
+    // Where standard error is closed there is nobody to tell; the exit status says it.
+    let _ = anstream::AutoStream::auto(io::stderr().lock()).write_all(text.as_bytes());
+}

@@ -1,0 +1,12 @@
+//! The built `kiln`, from outside: what it prints on either stream and with which status it ends.
+//!
+//! Images are made by each test: a partition table and an ext4 made by `mke2fs -d`, which needs
+//! neither root nor a mount. What a snapshot must not depend on is hidden by a named filter.
+
+mod check;
+mod command;
+mod disk;
+mod inspect;
+mod remote;
+mod reports;
+mod run;

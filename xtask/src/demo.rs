@@ -1,0 +1,71 @@
+//! `cargo xtask demo`: kiln's main job for real, on a Debian image made on the spot.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use kiln_fixtures::http::{Behaviour, Server};
+
+use crate::host::run;
+use crate::{images, real, setup, suite};
+
+/// The faults that are planted together in the demo, by their codes.
+const SHOWN: [&str; 4] =
+    ["Virtio.NotInInitramfs", "Grub.RootDeviceName", "Fstab.UuidNotFound", "CloudInit.Disabled"];
+
+/// Make a sound image and a broken one, and show what kiln says of both.
+///
+/// # Errors
+///
+/// Where something cannot be made, or kiln says the wrong thing: the demo proves itself.
+pub(crate) fn run_demo() -> Result<()> {
+    setup::ensure(&[setup::FIXTURES])?;
+    let kiln = suite::kiln("release")?;
+    let sound = images::by_name("bookworm-bios-ext4")?;
+
+    title("A sound Debian 12: nothing that would stop it");
+    shown(&kiln, &[&sound.to_string_lossy()], 0)?;
+
+    title("The same with four faults planted, as a VMDK: each one found, with what to do");
+    let faults: Vec<_> = real::FAULTS.iter().filter(|f| SHOWN.contains(&f.code)).collect();
+    let broken = real::plant(&faults, "demo.raw")?;
+    let vmdk = images::folder().join("demo.vmdk");
+    run(Command::new("qemu-img").args(["convert", "-O", "vmdk"]).arg(&broken).arg(&vmdk))?;
+    shown(&kiln, &[&vmdk.to_string_lossy()], 1)?;
+    let report = real::check(&kiln, &vmdk)?;
+    for fault in &faults {
+        real::expect(&report, fault)?;
+    }
+
+    title("The sound one again over HTTP: only what the check reads is fetched");
+    let server = Server::start(&images::folder(), Behaviour::Ranges)?;
+    shown(&kiln, &[&server.url("bookworm-bios-ext4.raw")], 0)?;
+    let size = fs::metadata(&sound)?.len();
+    eprintln!(
+        "fetched {:.1} MiB of a disk of {} MiB in {} requests",
+        server.body_bytes() as f64 / f64::from(1 << 20),
+        size >> 20,
+        server.n_requests()
+    );
+
+    title("What is on it");
+    run(Command::new(&kiln).arg("inspect").arg(&sound))?;
+    for made in [broken, vmdk] {
+        fs::remove_file(made)?;
+    }
+    eprintln!("\nthe images are in {}; kiln is {}", images::folder().display(), kiln.display());
+    Ok(())
+}
+
+fn title(text: &str) {
+    eprintln!("\n=== {text}");
+}
+
+/// Run `kiln check` in sight of the user, and hold it to its exit status.
+fn shown(kiln: &Path, images: &[&str], expected: i32) -> Result<()> {
+    eprintln!("$ kiln check {}", images.join(" "));
+    let status = Command::new(kiln).arg("check").args(images).status()?;
+    ensure!(status.code() == Some(expected), "kiln ended with {status} instead of {expected}");
+    Ok(())
+}
