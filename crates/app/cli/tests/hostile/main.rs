@@ -4,6 +4,8 @@
 //! Each case runs the built program. Memory is watched as `VmHWM` of the child and not limited by
 //! `RLIMIT_AS`, which counts the stacks that threads reserve and never touch.
 
+#![expect(clippy::print_stdout, reason = "KILN_HOSTILE_SHOW asks for it")]
+
 mod disks;
 mod guests;
 mod images;
