@@ -82,7 +82,8 @@ pub fn exercise_image(source: Source, format: Format) {
     let _ = map(&*image.source).take(1000).count();
 }
 
-/// Inspect a Debian guest that has `files` beside its own, and run every item on it.
+/// Inspect a Debian guest that has `files` beside its own, and run every item on it. A file named
+/// [`DISK`] is the first 4 KiB of the disk.
 ///
 /// The parsers of a guest's files are not public, and what a broken file leads to is decided by
 /// those that call them: so the whole way is taken, as `kiln check` takes it.
@@ -90,16 +91,24 @@ pub fn check_guest(firmware: Firmware, files: &[(&str, &[u8])]) {
     let mut root = debian();
     let mut esp = MemFs::new();
     esp.file("/EFI/BOOT/BOOTX64.EFI", pe_head()).file("/EFI/debian/grubx64.efi", pe_head());
+    let mut head = None;
     for (path, content) in files {
+        if *path == DISK {
+            head = Some(*content);
+            continue;
+        }
         match path.strip_prefix("/boot/efi") {
             Some(below) => esp.file(below, *content),
             None => root.file(path, *content),
         };
     }
     let esp = (firmware == Firmware::Uefi).then_some(esp);
-    let inspection = kiln_guest::inspect(layout(root, esp), Declared::default());
+    let inspection = kiln_guest::inspect(layout(root, esp, head), Declared::default());
     std::hint::black_box(kiln_guest::run(&inspection, CHECKS));
 }
+
+/// See [`check_guest`].
+pub const DISK: &str = "first 4 KiB of the disk";
 
 /// How the guest's disk starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +168,7 @@ fn pe_head() -> Vec<u8> {
     head
 }
 
-fn layout(root: MemFs, esp: Option<MemFs>) -> Layout {
+fn layout(root: MemFs, esp: Option<MemFs>, head: Option<&[u8]>) -> Layout {
     let esp_type = PartitionType::Gpt("c12a7328-f81f-11d2-ba4b-00a0c93ec93b".into());
     let linux_type = PartitionType::Gpt("0fc63daf-8483-4772-8e79-3d69d8477de4".into());
     let table = if esp.is_some() { TableKind::Gpt } else { TableKind::Mbr };
@@ -169,6 +178,10 @@ fn layout(root: MemFs, esp: Option<MemFs>) -> Layout {
         disk[0x180..0x185].copy_from_slice(b"GRUB ");
         disk[510..512].copy_from_slice(b"\x55\xAA");
         (disk[0x5C], disk[512], disk[513]) = (1, 0x52, 0x56);
+    }
+    if let Some(head) = head {
+        let n = head.len().min(disk.len());
+        disk[..n].copy_from_slice(&head[..n]);
     }
     let source = Sparse::starting_with(&disk, 4 * MIB);
     let mut layout = Layout { disks: Vec::new(), volumes: Vec::new(), notices: Vec::new() };

@@ -107,15 +107,15 @@ const TEXTS: &[(&str, u8, &str)] = &[
         1,
         "DEFAULT a\nTIMEOUT 10\nLABEL a\n  MENU LABEL A\n  LINUX /boot/vmlinuz-6.1.0\n  APPEND initrd=/i root=/dev/vda1\nINCLUDE b\n",
     ),
-    ("guest_boot_entries", 2, "default debian*\ntimeout menu-force\neditor no\n"),
+    ("guest_boot_entries", 3, "default debian*\ntimeout menu-force\neditor no\n"),
     (
         "guest_boot_entries",
-        3,
+        4,
         "title a\nversion 6.1.0\nsort-key x\nlinux /vmlinuz\ninitrd /i\noptions root=/dev/vda1\n",
     ),
     (
         "guest_boot_entries",
-        6,
+        7,
         "search.fs_uuid 1111 root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n",
     ),
     ("guest_syntax", 0, "ID=\"debian\"\nVERSION_ID='12'\nPRETTY_NAME=\"Debian \\\"12\\\"\"\n"),

@@ -144,7 +144,11 @@ pub(crate) fn chain(location: &str, error: &kiln_disk::Error) -> String {
     };
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        text += &format!(": {error}");
+        // An error that only passes its cause on has said it already.
+        let what = error.to_string();
+        if !text.contains(&what) {
+            text += &format!(": {what}");
+        }
         cause = error.source();
     }
     text
@@ -181,4 +185,21 @@ pub(crate) fn counted(n: usize, thing: &str) -> String {
 
 fn milliseconds(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_disk::{Error, Kind};
+
+    use super::chain;
+
+    /// The readers of image formats pass their own error on as both message and cause.
+    #[test]
+    fn a_cause_that_was_said_is_not_said_again() {
+        let cause = || Error::new(Kind::Corrupt, "l1_size 7 is too much");
+        let same = Error::new(Kind::Corrupt, cause().to_string()).caused_by(cause());
+        assert_eq!(chain("a.qcow2", &same), "a.qcow2: l1_size 7 is too much");
+        let other = Error::new(Kind::Corrupt, "no header").caused_by(cause());
+        assert_eq!(chain("a.qcow2", &other), "a.qcow2: no header: l1_size 7 is too much");
+    }
 }

@@ -25,8 +25,10 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
         Some(path) => architecture::of_file(&guest.tree, path)?,
         None => None,
     };
-    if programs.is_none() && kernel.is_none() && !guest.os.unread.is_empty() {
-        let why = format!("cannot be read: {}", guest.os.unread.join("; "));
+    if programs.is_none()
+        && kernel.is_none()
+        && let Some(why) = guest.os.why_unread()
+    {
         return Ok(Outcome::unknown(None, why));
     }
     let mut evidence: Vec<Evidence> = guest

@@ -28,8 +28,8 @@ fn judge(os: &OsInfo) -> Outcome {
     if os.id.as_deref().is_some_and(|id| ROLLING.contains(&id)) {
         return Outcome::value(name.unwrap_or_default());
     }
-    if !os.unread.is_empty() {
-        return Outcome::unknown(None, format!("cannot be read: {}", os.unread.join("; ")));
+    if let Some(why) = os.why_unread() {
+        return Outcome::unknown(None, why);
     }
     // Debian testing and unstable name no version either, and are told by their pretty name.
     let message = match name {

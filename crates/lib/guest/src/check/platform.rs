@@ -30,8 +30,10 @@ pub(super) fn os_evidence(os: &OsInfo) -> Vec<Evidence> {
 }
 
 fn judge(os: &OsInfo, declared: Option<&str>) -> Outcome {
-    if os.id.is_none() && !os.unread.is_empty() {
-        return Outcome::unknown(None, format!("cannot be read: {}", os.unread.join("; ")));
+    if os.id.is_none()
+        && let Some(why) = os.why_unread()
+    {
+        return Outcome::unknown(None, why);
     }
     let mut findings = Vec::new();
     let value = os.platform.as_deref().unwrap_or("Others Linux");

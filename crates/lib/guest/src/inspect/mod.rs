@@ -241,6 +241,20 @@ pub struct OsInfo {
     pub unread: Vec<String>,
 }
 
+impl OsInfo {
+    /// Why the system is not known, where files could not be read: the first of them, since the
+    /// others mostly fail by the same fault.
+    pub(crate) fn why_unread(&self) -> Option<String> {
+        let (first, others) = self.unread.split_first()?;
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" (and {} other files)", others.len())
+        };
+        Some(format!("cannot be read: {first}{others}"))
+    }
+}
+
 /// Which family of operating systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the names say it")]

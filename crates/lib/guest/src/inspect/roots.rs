@@ -142,7 +142,9 @@ impl Markers<'_> {
         if self.name("/ostree/repo/config") && self.name("/ostree/deploy") {
             return Role::OstreeRoot;
         }
-        if self.any(&["/etc/freebsd-update.conf", "/netbsd", "/bsd"], Self::file) {
+        // A Linux root whose /etc cannot be read must not become a BSD's: only what is seen counts.
+        let bsd = ["/etc/freebsd-update.conf", "/netbsd", "/bsd"];
+        if bsd.iter().any(|path| self.tree.is_file(path).unwrap_or(false)) {
             return Role::BsdRoot;
         }
         if self.is_linux_root() {

@@ -166,3 +166,17 @@ fn an_image_of_both_firmwares_has_both_chains() {
     let firmware: Vec<_> = look(disk).firmware.chains.iter().map(|chain| chain.firmware).collect();
     assert_eq!(firmware, [FirmwareKind::Bios, FirmwareKind::Uefi]);
 }
+
+/// A marker below an `/etc` that cannot be read was once taken for FreeBSD's.
+#[test]
+fn a_root_whose_etc_leads_to_itself_is_no_bsd() {
+    let mut fs = debian();
+    fs.remove("/etc").symlink("/etc", "etc");
+    let inspection = look(bios_disk(fs));
+    assert!(inspection.roles.iter().any(|found| found.role == Role::LinuxRoot));
+    assert!(inspection.systems.iter().all(|guest| guest.os.family != Family::Bsd));
+    // Twenty files by which a system is known cannot be read then, and one is enough to say so.
+    let why = inspection.systems[0].os.why_unread().unwrap();
+    assert!(why.starts_with("cannot be read: /etc/os-release: "), "{why}");
+    assert!(why.ends_with(" other files)") && why.len() < 200, "{why}");
+}
