@@ -67,9 +67,10 @@ impl BytesRow {
         for item in &after.items {
             let name = item.name.trim_start_matches("GUESTOS.");
             let is_silent = matches!(item.status, Status::NotApplicable | Status::Unknown);
-            // Firmware finds its chain, or none, whatever is behind it; and the first programs of
-            // row 10 are not in the directory that was lost.
-            if !is_silent && !["SystemImage", "BootMode", "Architecture"].contains(&name) {
+            // Firmware finds its chain, or none, whatever is behind it; and of row 10 only /etc is
+            // lost: programs, kernel, modules and initramfs can still be read and judged.
+            let is_outside_etc = self.row.number == 10 && OUTSIDE_ETC.contains(&name);
+            if !is_silent && !is_outside_etc && !["SystemImage", "BootMode"].contains(&name) {
                 let number = self.row.number;
                 wrong.push(format!("row {number} ({}): {name} is {item:?}", self.row.what));
             }
@@ -169,6 +170,10 @@ fn on_lvm(at: usize) -> Vec<u8> {
 
 const PV_0: &str = "AAAAAAaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const PV_1: &str = "BBBBBBbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// Items that read nothing of `/etc` on a Debian guest.
+const OUTSIDE_ETC: &[&str] =
+    &["Architecture", "KernelVersion", "Virtio", "Nvme", "SupportMocInstanceTypes"];
 
 pub(crate) const ROWS: &[BytesRow] = &[
     hidden(1, "empty disk", |_| vec![0; 64 << 20], "SystemImage.Empty", High),
