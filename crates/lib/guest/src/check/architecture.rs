@@ -13,11 +13,9 @@ pub(super) static ARCHITECTURE: Check = Check {
 };
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
-    if let Some(outcome) = super::windows(inspection) {
-        return Ok(outcome);
-    }
-    let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system found"));
+    let guest = match super::system(inspection) {
+        Ok(guest) => guest,
+        Err(outcome) => return Ok(*outcome),
     };
     let programs = guest.os.architecture.as_deref();
     let path = guest.boot.default_entry().and_then(|entry| entry.kernel.as_deref());

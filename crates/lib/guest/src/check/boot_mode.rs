@@ -14,11 +14,9 @@ pub(super) static BOOT_MODE: Check = Check {
 };
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
-    if let Some(outcome) = super::windows(inspection) {
-        return Ok(outcome);
-    }
-    let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system found"));
+    let guest = match super::system(inspection) {
+        Ok(guest) => guest,
+        Err(outcome) => return Ok(*outcome),
     };
     let architecture = guest.os.architecture.as_deref();
     let declared = inspection.declared.boot_mode.as_deref();

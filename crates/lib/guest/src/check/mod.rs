@@ -35,7 +35,7 @@ mod virtio;
 
 use serde::Serialize;
 
-use crate::{Inspection, Result};
+use crate::{Guest, Inspection, Result};
 
 pub use run::{Summary, find, run, suggest};
 
@@ -262,6 +262,14 @@ pub struct Item {
     pub evidence: Vec<Evidence>,
     /// What to do.
     pub suggestion: Option<String>,
+}
+
+/// The system that boots, or what an item about it says where there is none to look into.
+pub(crate) fn system(inspection: &Inspection) -> std::result::Result<&Guest, Box<Outcome>> {
+    if let Some(outcome) = windows(inspection) {
+        return Err(Box::new(outcome));
+    }
+    inspection.guest().ok_or_else(|| Box::new(Outcome::not_applicable("no operating system found")))
 }
 
 /// What an item says of a Windows disk, which this version does not look into.

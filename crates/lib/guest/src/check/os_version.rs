@@ -8,11 +8,9 @@ pub(super) static OS_VERSION: Check =
     Check { name: "OSVersion", summary: "the version of the operating system is known", run };
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
-    if let Some(outcome) = super::windows(inspection) {
-        return Ok(outcome);
-    }
-    let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system found"));
+    let guest = match super::system(inspection) {
+        Ok(guest) => guest,
+        Err(outcome) => return Ok(*outcome),
     };
     Ok(judge(&guest.os).noting(platform::os_evidence(&guest.os)))
 }

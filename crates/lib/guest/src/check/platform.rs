@@ -14,11 +14,9 @@ pub(super) static PLATFORM: Check = Check {
 };
 
 fn run(inspection: &Inspection) -> Result<Outcome> {
-    if let Some(outcome) = super::windows(inspection) {
-        return Ok(outcome);
-    }
-    let Some(guest) = inspection.guest() else {
-        return Ok(Outcome::not_applicable("no operating system found"));
+    let guest = match super::system(inspection) {
+        Ok(guest) => guest,
+        Err(outcome) => return Ok(*outcome),
     };
     let outcome = judge(&guest.os, inspection.declared.platform.as_deref());
     Ok(outcome.noting(os_evidence(&guest.os)))
