@@ -20,7 +20,7 @@ pub use check::{
     CHECKS, Check, EXTRA_CHECKS, Evidence, Finding, Item, Level, Outcome, Status, Summary, find,
     run, suggest,
 };
-pub use initramfs::{Generator, Initramfs};
+pub use initramfs::{CpioError, CpioWriter, Generator, Initramfs};
 pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };
