@@ -5,22 +5,26 @@
 //! by every check item, so a plan that would not mend, or would break something else, is refused
 //! before anything is written.
 
+mod aegis;
 mod apply;
+mod assist;
 mod bundle;
 mod diff;
 mod draft;
 mod edit;
 mod manifest;
+mod package;
 mod plan;
 mod refusal;
 mod select;
+mod service;
 mod staging;
 mod standardized_time_zone;
 
 use kiln_volume::Error;
 
 pub use apply::{Editor, apply};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, BundleError};
 pub use diff::unified;
 pub use draft::{Draft, GuestCommand};
 pub use edit::{Attributes, Change, Content, Digest, Edit, Entry};
@@ -31,7 +35,8 @@ pub use staging::{Mark, Staging};
 
 /// All repairs, in the order in which they are planned: the boot entries and the root first,
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
-pub static REPAIRS: &[&Repair] = &[&standardized_time_zone::STANDARDIZED_TIME_ZONE];
+pub static REPAIRS: &[&Repair] =
+    &[&assist::ASSIST, &aegis::AEGIS, &standardized_time_zone::STANDARDIZED_TIME_ZONE];
 
 /// One way to mend what one check item finds.
 #[derive(Clone, Copy, Debug)]
