@@ -24,6 +24,8 @@ pub use initramfs::{CpioError, CpioWriter, Generator, Initramfs};
 pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };
-pub use kernel::{Kernel, KernelConfig, KernelImage, Modules, index_entries};
+pub use kernel::{
+    IndexError, IndexWriter, Kernel, KernelConfig, KernelImage, Modules, index_entries,
+};
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};
