@@ -186,7 +186,10 @@ fn modprobe_resolves_through_them() {
         ]
     );
     assert_eq!(modprobe(&["-R", "virtio:d00000002v00001AF4"]), ["v", "virtio_blk"]);
-    assert_eq!(modprobe(&["-R", "crc32c"]), ["crc32c_intel", "crc32c_generic", "crc32c_generic", "v"]);
+    assert_eq!(
+        modprobe(&["-R", "crc32c"]),
+        ["crc32c_intel", "crc32c_generic", "crc32c_generic", "v"]
+    );
     assert_eq!(modprobe(&["--show-depends", "symbol:dm_mod_symbol"]), ["dm-mod.ko"]);
 }
 

@@ -27,7 +27,10 @@ pub(crate) use image::{image_architecture, image_version};
 pub use index::{IndexError, IndexWriter};
 pub use kmod::index_entries;
 pub(crate) use kmod::{alias_matches, text_aliases};
-pub(crate) use modules::{module_name, module_parameter_type};
+pub(crate) use modules::{
+    MAX_INDEX_BYTES, MAX_MODULE_BYTES, module_info, module_name, module_parameter_type,
+    unpacked_module,
+};
 
 /// An installed kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
