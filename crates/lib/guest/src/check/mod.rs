@@ -12,7 +12,7 @@ pub(crate) mod cloud_init;
 mod dhcp;
 #[cfg(test)]
 mod disk_tests;
-mod driver;
+pub(crate) mod driver;
 #[cfg(test)]
 mod driver_tests;
 mod fstab;
@@ -37,8 +37,10 @@ use serde::Serialize;
 
 use crate::{Guest, Inspection, Result};
 
+pub use nvme::nvme_drivers;
 pub(crate) use run::nearest;
 pub use run::{Summary, find, run, suggest};
+pub use virtio::virtio_drivers;
 
 /// The items of the vendor's check, in its order.
 pub static CHECKS: &[&Check] = &[
