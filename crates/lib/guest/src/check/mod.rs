@@ -26,7 +26,7 @@ mod platform;
 pub(crate) mod rtc_time_mode;
 mod run;
 mod security_center_agent;
-mod selinux;
+pub(crate) mod selinux;
 #[cfg(test)]
 mod sound;
 mod support_moc;

@@ -97,7 +97,7 @@ impl<'a> Draft<'a> {
 
     /// Inspect again, where an edit changed what inspection finds (boot entries, mounts).
     pub fn look_again(&mut self) {
-        self.staging.look_again();
+        self.staging.look_again_after(&self.edits);
     }
 
     /// Let the file at `path` hold `content`: its attributes stay, a new one is root's and has mode

@@ -7,6 +7,8 @@
 
 mod apply;
 mod bundle;
+#[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
+mod cmdline;
 mod diff;
 mod draft;
 mod edit;
@@ -14,6 +16,7 @@ mod manifest;
 mod plan;
 mod refusal;
 mod select;
+mod selinux;
 mod staging;
 mod standardized_time_zone;
 
@@ -31,7 +34,8 @@ pub use staging::{Mark, Staging};
 
 /// All repairs, in the order in which they are planned: the boot entries and the root first,
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
-pub static REPAIRS: &[&Repair] = &[&standardized_time_zone::STANDARDIZED_TIME_ZONE];
+pub static REPAIRS: &[&Repair] =
+    &[&selinux::SELINUX, &standardized_time_zone::STANDARDIZED_TIME_ZONE];
 
 /// One way to mend what one check item finds.
 #[derive(Clone, Copy, Debug)]
