@@ -9,7 +9,7 @@ mod architecture;
 mod boot_mode;
 mod cloud_assistant;
 pub(crate) mod cloud_init;
-mod dhcp;
+pub(crate) mod dhcp;
 #[cfg(test)]
 mod disk_tests;
 pub(crate) mod driver;
