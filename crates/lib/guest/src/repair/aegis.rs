@@ -7,7 +7,7 @@
 use super::edit::{Attributes, Content};
 use super::refusal::{Refusal, codes};
 use super::service::{self, Run, Service};
-use super::{Draft, Repair, Stop};
+use super::{Draft, Repair, Stop, units};
 use crate::check::security_center_agent::{INSTALL_SERVICE, INSTALLER, SECURITY_CENTER_AGENT};
 
 pub(super) static AEGIS: Repair = Repair {
@@ -26,7 +26,7 @@ fn plan(draft: &mut Draft) -> Result<(), Stop> {
     let outcome = (SECURITY_CENTER_AGENT.run)(draft.inspection())?;
     match outcome.worst().map(|finding| finding.code) {
         None => Ok(()),
-        Some("SecurityCenterAgent.Disabled") if service::enable(draft, "aegis", REASON)? => Ok(()),
+        Some("SecurityCenterAgent.Disabled") if units::enable(draft, "aegis", REASON)? => Ok(()),
         Some(_) => install_at_first_start(draft),
     }
 }

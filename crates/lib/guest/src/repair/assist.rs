@@ -13,7 +13,7 @@ use super::edit::{Attributes, Content};
 use super::package::{Body, PackedFile, archive, install};
 use super::refusal::{Refusal, codes};
 use super::service::{self, Run, Service};
-use super::{Draft, Repair, Stop};
+use super::{Draft, Repair, Stop, units};
 use crate::check::agent;
 use crate::check::cloud_assistant::{CLOUD_ASSISTANT, HOMES, OWN_PROGRAM, OWN_SERVICE};
 use crate::services;
@@ -46,7 +46,7 @@ fn plan(draft: &mut Draft) -> Result<(), Stop> {
 /// Enable what is installed. The program may be all that is left of an installation.
 fn start(draft: &mut Draft) -> Result<(), Stop> {
     for name in ["aliyun.service", PROGRAM, OWN_SERVICE] {
-        if service::enable(draft, name, REASON)? {
+        if units::enable(draft, name, REASON)? {
             return Ok(());
         }
     }
@@ -177,7 +177,7 @@ fn version_in(text: &str) -> Option<&str> {
 fn vendors_service(draft: &mut Draft, program: &str) -> Result<(), Error> {
     draft.install_link(LINK, program, REASON)?;
     for name in ["aliyun.service", PROGRAM] {
-        if service::enable(draft, name, REASON)? {
+        if units::enable(draft, name, REASON)? {
             return Ok(());
         }
     }

@@ -9,17 +9,26 @@ mod aegis;
 mod apply;
 mod assist;
 mod bundle;
+#[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
+mod cmdline;
+mod dhcp;
 mod diff;
 mod draft;
 mod edit;
+mod lines;
 mod manifest;
 mod package;
 mod plan;
 mod refusal;
 mod select;
+mod selinux;
 mod service;
 mod staging;
 mod standardized_time_zone;
+#[cfg(test)]
+mod testing;
+mod units;
+mod yaml_text;
 
 use kiln_volume::Error;
 
@@ -35,8 +44,14 @@ pub use staging::{Mark, Staging};
 
 /// All repairs, in the order in which they are planned: the boot entries and the root first,
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
-pub static REPAIRS: &[&Repair] =
-    &[&assist::ASSIST, &aegis::AEGIS, &standardized_time_zone::STANDARDIZED_TIME_ZONE];
+#[rustfmt::skip] // one a line
+pub static REPAIRS: &[&Repair] = &[
+    &dhcp::DHCP,
+    &selinux::SELINUX,
+    &assist::ASSIST,
+    &aegis::AEGIS,
+    &standardized_time_zone::STANDARDIZED_TIME_ZONE,
+];
 
 /// One way to mend what one check item finds.
 #[derive(Clone, Copy, Debug)]

@@ -1,23 +1,16 @@
-//! Letting a service start at boot, by the links that `systemctl enable`, `chkconfig`, `insserv` and
-//! `rc-update` make, and writing one for a program that has none.
+//! A service for a program that has none, in the words of the guest's init: a unit of systemd, a
+//! script for SysV's or OpenRC's.
 //!
-//! Sources: systemd.unit(5) "\[Install\]", chkconfig(8), insserv(8), openrc-run(8).
+//! Sources: systemd.service(5), chkconfig(8), the LSB's "Comment Conventions for Init Scripts",
+//! openrc-run(8).
 
 use kiln_volume::{Result, Tree};
 
-use super::Draft;
-use crate::services::{self, ServiceState};
-use crate::syntax::ini;
+use super::{Draft, units};
+use crate::services;
 
 const UNITS: &str = "/etc/systemd/system";
-/// Where units are, the first that has a name wins.
-const UNIT_DIRS: [&str; 4] =
-    [UNITS, "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 const DEFAULT_TARGET: &str = "multi-user.target";
-/// Run levels in which servers have their services, where a script does not say.
-const DEFAULT_LEVELS: &str = "2345";
-/// As late as `chkconfig` starts what says nothing of its order.
-const DEFAULT_START: u8 = 50;
 
 /// A service that kiln writes.
 #[derive(Debug)]
@@ -55,142 +48,11 @@ pub(super) fn add(draft: &mut Draft, service: &Service, reason: &str) -> Result<
         let path = format!("{}/{name}", script_dir(draft.tree()?)?);
         draft.write_with_mode(&path, script, 0o755, reason)?;
     }
-    enable(draft, name, reason)?;
-    Ok(())
-}
-
-/// Let the service `name` (without suffix, or with that of its unit) start at boot. `false`: no such
-/// service is there, or it is one that cannot be enabled.
-///
-/// A service that starts already is left alone.
-pub(super) fn enable(draft: &mut Draft, name: &str, reason: &str) -> Result<bool> {
-    let state = services::state(draft.tree()?, name)?;
-    match state {
-        ServiceState::Enabled { .. } => return Ok(true),
-        ServiceState::Absent => return Ok(false),
-        ServiceState::Masked | ServiceState::Disabled | ServiceState::Static => {}
-    }
-    if services::has_systemd(draft.tree()?)? {
-        let unit = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
-        if state == ServiceState::Masked {
-            unmask(draft, &unit, reason)?;
-        }
-        link_unit(draft, &unit, reason)?;
-    }
-    let name = name.strip_suffix(".service").unwrap_or(name);
-    if !services::state(draft.tree()?, name)?.is_enabled() {
-        link_script(draft, name, reason)?;
-    }
-    Ok(services::state(draft.tree()?, name)?.is_enabled())
-}
-
-/// A mask is a link to `/dev/null`, or an empty file, in the place of the unit.
-fn unmask(draft: &mut Draft, unit: &str, reason: &str) -> Result<()> {
-    let path = format!("{UNITS}/{unit}");
-    match draft.tree()?.read_link(&path)? {
-        Some(_) => draft.remove_link(&path, reason),
-        None => draft.remove(&path, reason).map(drop),
-    }
-}
-
-/// The links of a unit's `[Install]` section; nothing where no such unit is there.
-fn link_unit(draft: &mut Draft, unit: &str, reason: &str) -> Result<()> {
-    let Some((path, text)) = unit_file(draft.tree()?, unit)? else { return Ok(()) };
-    let sections = ini::parse(&text);
-    let values = |key: &str| -> Vec<String> {
-        let values = ini::values(&sections, "Install", key);
-        values
-            .flat_map(|entry| entry.value.split_whitespace())
-            .filter(is_unit_name)
-            .map(str::to_owned)
-            .collect()
-    };
-    let (mut wanted, required) = (values("WantedBy"), values("RequiredBy"));
-    if wanted.is_empty() && required.is_empty() {
-        wanted.push(DEFAULT_TARGET.to_owned());
-    }
-    for (targets, kind) in [(wanted, "wants"), (required, "requires")] {
-        for target in targets {
-            draft.symlink(&format!("{UNITS}/{target}.{kind}/{unit}"), &path, reason)?;
-        }
-    }
-    for alias in values("Alias") {
-        if alias != unit && draft.tree()?.locate_link(format!("{UNITS}/{alias}"))?.is_none() {
-            draft.symlink(&format!("{UNITS}/{alias}"), &path, reason)?;
-        }
-    }
-    Ok(())
-}
-
-/// Names out of the guest's files become parts of paths.
-fn is_unit_name(name: &&str) -> bool {
-    !name.contains(['/', '%']) && name.len() < 256 && !name.starts_with('.')
-}
-
-fn unit_file(tree: &Tree, unit: &str) -> Result<Option<(String, String)>> {
-    for dir in UNIT_DIRS {
-        let path = format!("{dir}/{unit}");
-        if let Some(text) = tree.read_text(&path)? {
-            return Ok(Some((path, text)));
-        }
-    }
-    Ok(None)
+    units::enable(draft, name, reason).map(drop)
 }
 
 fn script_dir(tree: &Tree) -> Result<&'static str> {
     Ok(if tree.is_dir("/etc/rc.d/init.d")? { "/etc/rc.d/init.d" } else { "/etc/init.d" })
-}
-
-/// The links that start a script of SysV or OpenRC, and the override of an Upstart job gone.
-fn link_script(draft: &mut Draft, name: &str, reason: &str) -> Result<()> {
-    let held_back = format!("/etc/init/{name}.override");
-    draft.rewrite(&held_back, reason, |text| {
-        text.split_inclusive('\n').filter(|line| line.trim() != "manual").collect()
-    })?;
-    let script = format!("{}/{name}", script_dir(draft.tree()?)?);
-    let Some(text) = draft.tree()?.read_text(&script)? else { return Ok(()) };
-    if draft.tree()?.is_dir("/etc/runlevels")? {
-        return draft.symlink(&format!("/etc/runlevels/default/{name}"), &script, reason);
-    }
-    let (levels, order) = start_of(&text);
-    for level in levels.chars().filter(|level| ('2'..='5').contains(level)) {
-        let dirs = ["/etc/rc.d/rc", "/etc/rc", "/etc/init.d/rc"].map(|at| format!("{at}{level}.d"));
-        let mut there = None;
-        for dir in dirs {
-            if there.is_none() && draft.tree()?.is_dir(&dir)? {
-                there = Some(dir);
-            }
-        }
-        let Some(dir) = there else { continue };
-        for entry in draft.tree()?.list(&dir)? {
-            let link = entry.name_lossy();
-            let stops = link.strip_prefix('K').and_then(|rest| rest.get(2..)) == Some(name);
-            if stops {
-                draft.remove_link(&format!("{dir}/{link}"), reason)?;
-            }
-        }
-        let up = if dir.starts_with("/etc/init.d/") { ".." } else { "../init.d" };
-        draft.symlink(&format!("{dir}/S{order:02}{name}"), &format!("{up}/{name}"), reason)?;
-    }
-    Ok(())
-}
-
-/// In which run levels and how early a script wants to start: `# chkconfig: 2345 50 50`, or
-/// `# Default-Start: 2 3 4 5`.
-fn start_of(script: &str) -> (String, u8) {
-    let head = script.lines().take(100);
-    let field = |name: &str| {
-        head.clone()
-            .find_map(|line| Some(line.trim_start_matches('#').trim().strip_prefix(name)?.trim()))
-    };
-    if let Some(chkconfig) = field("chkconfig:") {
-        let mut words = chkconfig.split_whitespace();
-        let levels = words.next().filter(|levels| *levels != "-").unwrap_or(DEFAULT_LEVELS);
-        let order = words.next().and_then(|order| order.parse().ok()).filter(|order| *order < 100);
-        return (levels.to_owned(), order.unwrap_or(DEFAULT_START));
-    }
-    let levels = field("Default-Start:").filter(|levels| !levels.is_empty());
-    (levels.unwrap_or(DEFAULT_LEVELS).to_owned(), DEFAULT_START)
 }
 
 impl Service<'_> {
