@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-disk", &[]),
     ("kiln-volume", &["kiln-disk"]),
     ("kiln-guest", &["kiln-disk", "kiln-volume"]),
-    ("kiln-cli", &["kiln-disk", "kiln-volume", "kiln-guest"]),
+    ("kiln-compute", &["kiln-disk"]),
+    ("kiln-cli", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute"]),
     ("kiln-fixtures", &["kiln-disk", "kiln-volume"]),
 ];
 

@@ -1,8 +1,8 @@
 //! What is installed on a disk and whether it will boot and behave as a cloud instance.
 //!
 //! `inspect` turns a scanned disk into an [`Inspection`]: the operating systems, their kernels, the
-//! boot chain. The check items judge an inspection and never read a disk by themselves. Nothing
-//! here opens a socket, runs a program or writes.
+//! boot chain. The check items judge an inspection and never read a disk by themselves; the repairs
+//! plan what would mend it. Nothing here opens a socket, runs a program or writes to a disk.
 
 mod boot;
 mod check;
@@ -10,6 +10,7 @@ mod initramfs;
 mod inspect;
 mod kernel;
 mod packages;
+pub mod repair;
 mod services;
 mod syntax;
 #[cfg(test)]
@@ -20,7 +21,7 @@ pub use check::{
     CHECKS, Check, EXTRA_CHECKS, Evidence, Finding, Item, Level, Outcome, Status, Summary, find,
     run, suggest,
 };
-pub use initramfs::{Generator, Initramfs};
+pub use initramfs::{CpioError, CpioWriter, Generator, Initramfs};
 pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };

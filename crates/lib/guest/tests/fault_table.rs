@@ -14,6 +14,8 @@ mod drivers;
 mod fstab;
 #[path = "fault_table/grub.rs"]
 mod grub;
+#[path = "fault_table/repairs.rs"]
+mod repairs;
 #[path = "fault_table/software.rs"]
 mod software;
 #[path = "fault_table/sound.rs"]

@@ -21,6 +21,7 @@ mod mem;
 mod open;
 mod scan;
 mod signature;
+mod staged;
 mod table;
 mod tree;
 mod xfs;
@@ -37,5 +38,6 @@ pub use layout::{
 };
 pub use mem::MemFs;
 pub use scan::scan;
+pub use staged::{Changes, NewNode, Staged};
 pub use tree::{FileReader, Located, Tree};
 pub use xfs::open as open_xfs;

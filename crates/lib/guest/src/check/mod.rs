@@ -23,7 +23,7 @@ mod nvme;
 mod online_resize_fs;
 mod os_version;
 mod platform;
-mod rtc_time_mode;
+pub(crate) mod rtc_time_mode;
 mod run;
 mod security_center_agent;
 mod selinux;
@@ -37,6 +37,7 @@ use serde::Serialize;
 
 use crate::{Guest, Inspection, Result};
 
+pub(crate) use run::nearest;
 pub use run::{Summary, find, run, suggest};
 
 /// The items of the vendor's check, in its order.

@@ -53,6 +53,12 @@ fn check(inspection: &Inspection) -> Result<Outcome> {
     Ok(Outcome::judged(vec![finding], "UTC", "LOCAL").noting(notes))
 }
 
+/// The file and the line, counted from 1, that make the guest read the clock as local time.
+pub(crate) fn local_clock(guest: &Guest) -> Result<Option<(String, u32)>> {
+    let local = clock(guest)?.filter(|clock| clock.is_local);
+    Ok(local.and_then(|clock| Some((clock.evidence.path?, clock.evidence.line?))))
+}
+
 /// What the files say; `None`: nothing, which is UTC everywhere.
 fn clock(guest: &Guest) -> Result<Option<Clock>> {
     if let Some(found) = adjtime(&guest.tree)? {

@@ -50,13 +50,18 @@ pub fn find(name: &str) -> Option<&'static Check> {
 
 /// The names of items that look like `name`, the likeliest first; for "did you mean".
 pub fn suggest(name: &str) -> Vec<&'static str> {
-    let name = bare(name).to_ascii_lowercase();
-    let mut near: Vec<(usize, &'static str)> = all()
-        .filter_map(|check| {
-            let item = check.name.to_ascii_lowercase();
+    nearest(bare(name), all().map(|check| check.name))
+}
+
+/// Those of `known` that look like `name`, the likeliest first, three at most.
+pub(crate) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let mut near: Vec<(usize, &'static str)> = known
+        .filter_map(|known| {
+            let item = known.to_ascii_lowercase();
             let distance = distance(&name, &item);
             let is_part = name.len() >= 3 && (item.contains(&name) || name.contains(&item));
-            (is_part || distance <= item.len() / 3).then_some((distance, check.name))
+            (is_part || distance <= item.len() / 3).then_some((distance, known))
         })
         .collect();
     near.sort_unstable();

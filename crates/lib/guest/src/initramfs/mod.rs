@@ -3,6 +3,7 @@
 
 mod codec;
 mod content;
+mod cpio;
 mod lzo;
 mod reader;
 mod stream;
@@ -18,6 +19,7 @@ use crate::inspect::Guest;
 use crate::kernel::pe;
 
 pub(crate) use codec::Codec;
+pub use cpio::{CpioError, CpioWriter};
 pub(crate) use stream::Part;
 
 /// The content of one or several initrd files, merged as the kernel merges them.

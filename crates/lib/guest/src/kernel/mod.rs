@@ -70,6 +70,19 @@ pub(crate) struct Cache {
     pub(crate) initramfs: Shared<Vec<String>, Arc<Initramfs>>,
 }
 
+impl Cache {
+    /// Give `to` what was read of the initial ramdisks, but for those with a file that changed.
+    pub(crate) fn carry_initramfs(&self, to: &Self, is_changed: impl Fn(&str) -> bool) {
+        let known = self.initramfs.lock().unwrap_or_else(|lock| lock.into_inner());
+        let mut new = to.initramfs.lock().unwrap_or_else(|lock| lock.into_inner());
+        for (initrds, read) in known.iter() {
+            if !initrds.iter().any(|path| is_changed(path)) {
+                new.insert(initrds.clone(), read.clone());
+            }
+        }
+    }
+}
+
 /// Whether a kernel runs only as a paravirtual guest of Xen, which no cloud instance is: by its
 /// configuration, or by the name such kernels have (`2.6.18-398.el5xen`, `3.0.101-63-xen`).
 pub(crate) fn is_xen_pv_only(version: &str, config: Option<&KernelConfig>) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln_fixtures::phony::Phony;
-use kiln_guest::{CHECKS, Declared, EXTRA_CHECKS, Item, Level, Status, inspect, run};
+use kiln_guest::{CHECKS, Declared, EXTRA_CHECKS, Inspection, Item, Level, Status, inspect, run};
 use kiln_volume::Layout;
 
 /// Makes a sound guest.
@@ -69,28 +69,40 @@ impl Looked {
 
 /// Inspect and judge a phony guest.
 pub(crate) fn look(guest: &Phony) -> Looked {
+    judged(&inspection(guest))
+}
+
+/// Inspect a phony guest.
+pub(crate) fn inspection(guest: &Phony) -> Inspection {
     let declared = Declared {
         platform: guest.declared.platform.clone(),
         boot_mode: guest.declared.boot_mode.clone(),
         architecture: guest.declared.architecture.clone(),
         nvme: guest.declared.nvme,
     };
-    look_at(guest.layout(), declared)
+    inspect(guest.layout(), declared)
 }
 
 /// Inspect and judge a scanned disk.
 pub(crate) fn look_at(layout: Layout, declared: Declared) -> Looked {
-    let inspection = inspect(layout, declared);
-    Looked { items: run(&inspection, CHECKS), extra: run(&inspection, EXTRA_CHECKS) }
+    judged(&inspect(layout, declared))
+}
+
+fn judged(inspection: &Inspection) -> Looked {
+    Looked { items: run(inspection, CHECKS), extra: run(inspection, EXTRA_CHECKS) }
 }
 
 impl Row {
     /// What is wrong with kiln's answer; empty: nothing.
     pub(crate) fn judge(&self) -> Vec<String> {
-        let base = (self.base)();
-        let mut spoilt = base.clone();
+        self.compare(&look(&(self.base)()), &look(&self.spoilt()))
+    }
+
+    /// The sound guest with the fault planted.
+    pub(crate) fn spoilt(&self) -> Phony {
+        let mut spoilt = (self.base)();
         (self.fault)(&mut spoilt);
-        self.compare(&look(&base), &look(&spoilt))
+        spoilt
     }
 
     /// Whether the row's own item says what it must.

@@ -1,0 +1,333 @@
+//! Planning: each repair in turn over the staged guest, and every item's judgement of the result.
+
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, GuestCommand};
+use super::edit::{Change, Edit};
+use super::refusal::{Refusal, codes};
+use super::staging::Staging;
+use super::{Bundle, Options, Repair, manifest};
+use crate::{CHECKS, Guest, Inspection, Item, Level, Status, run};
+
+/// Free bytes that must be left on a volume that is written to: of the root, what the specification
+/// asks for; elsewhere, for the filesystem's own needs.
+const ROOT_RESERVE_BYTES: u64 = 50 << 20;
+const RESERVE_BYTES: u64 = 1 << 20;
+
+/// What repairs would do to a guest.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// One a repair that was asked for, in the order of planning.
+    pub steps: Vec<Step>,
+    /// The manifest, after everything else.
+    pub closing: Vec<Edit>,
+    /// What the items say of the guest as it is.
+    pub before: Vec<Item>,
+    /// What they will say of it.
+    pub after: Vec<Item>,
+}
+
+/// What one repair came to.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// [`Repair::name`].
+    pub repair: &'static str,
+    /// [`Repair::item`].
+    pub item: &'static str,
+    /// What it came to.
+    pub result: StepResult,
+}
+
+/// What a repair came to.
+#[derive(Clone, Debug)]
+pub enum StepResult {
+    /// Its item passes already, or says nothing about such a system: the word of the item's status.
+    Skipped(&'static str),
+    /// These edits mend its item.
+    Planned {
+        /// In their order.
+        edits: Vec<Edit>,
+        /// Programs of the guest that run after all edits.
+        commands: Vec<GuestCommand>,
+        /// What the item still says afterwards, where it got better and does not pass.
+        left: Option<String>,
+    },
+    /// It is not made.
+    Refused(Refusal),
+}
+
+impl Step {
+    /// Its edits; none unless it is planned.
+    pub fn edits(&self) -> &[Edit] {
+        match &self.result {
+            StepResult::Planned { edits, .. } => edits,
+            _ => &[],
+        }
+    }
+
+    /// The programs that it runs.
+    pub fn commands(&self) -> &[GuestCommand] {
+        match &self.result {
+            StepResult::Planned { commands, .. } => commands,
+            _ => &[],
+        }
+    }
+}
+
+impl Plan {
+    /// All edits in the order in which they are made.
+    pub fn edits(&self) -> Vec<Edit> {
+        self.steps.iter().flat_map(Step::edits).chain(&self.closing).cloned().collect()
+    }
+
+    /// Programs of the guest that run after the edits.
+    pub fn commands(&self) -> Vec<GuestCommand> {
+        self.steps.iter().flat_map(Step::commands).cloned().collect()
+    }
+
+    /// Whether nothing would be done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.iter().all(|step| step.edits().is_empty() && step.commands().is_empty())
+    }
+
+    /// Every repair that is refused, with why.
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, &Refusal)> {
+        self.steps.iter().filter_map(|step| match &step.result {
+            StepResult::Refused(refusal) => Some((step.repair, refusal)),
+            _ => None,
+        })
+    }
+}
+
+/// Plan `repairs`, in their order, on the guest that `inspection` chose. Reads only.
+///
+/// A repair that is refused, does not mend its item or makes another one worse leaves no edit.
+///
+/// # Errors
+///
+/// A refusal of the whole: an image on which nothing can be repaired.
+pub fn plan(
+    inspection: &Inspection,
+    repairs: &[&'static Repair],
+    options: &Options,
+    bundle: &Bundle,
+) -> Result<Plan, Refusal> {
+    let before = run(inspection, CHECKS);
+    refuse_whole(inspection, &before)?;
+    let mut planner = Planner {
+        staging: Staging::new(inspection),
+        options,
+        bundle,
+        now: before.clone(),
+        needed: BTreeMap::new(),
+    };
+    let steps: Vec<Step> = repairs.iter().map(|repair| planner.step(repair)).collect();
+    let closing = planner.close(&steps)?;
+    Ok(Plan { steps, closing, before, after: planner.now })
+}
+
+/// What makes every repair impossible.
+fn refuse_whole(inspection: &Inspection, items: &[Item]) -> Result<(), Refusal> {
+    if let Some(evidence) = &inspection.windows {
+        let reason = format!("a Windows system, and this version repairs Linux: {evidence}");
+        return Err(Refusal::new(codes::UNSUPPORTED_OS, reason));
+    }
+    let system_image = items.iter().find(|item| item.name == "GUESTOS.SystemImage");
+    if let Some(item) = system_image.filter(|item| item.value == "Invalid") {
+        let code = item.risk_code.as_deref().unwrap_or("SystemImage");
+        let reason = format!("nothing to repair: {code}: {}", item.message);
+        let refusal = Refusal::new(codes::SYSTEM_IMAGE_INVALID, reason);
+        return Err(Refusal { hint: item.suggestion.clone(), ..refusal });
+    }
+    let Some(guest) = inspection.guest() else {
+        let reason = "nothing to repair: no operating system was found";
+        return Err(Refusal::new(codes::SYSTEM_IMAGE_INVALID, reason));
+    };
+    if !guest.os.family.is_linux() {
+        let reason = format!("a {:?} system, and kiln repairs Linux", guest.os.family);
+        return Err(Refusal::new(codes::UNSUPPORTED_OS, reason));
+    }
+    let architecture = guest.os.architecture.as_deref().unwrap_or("unknown");
+    if !matches!(architecture, "x86_64" | "arm64") {
+        let reason = format!("the system is for {architecture}, and instances are x86_64 or arm64");
+        return Err(Refusal::new(codes::UNSUPPORTED_ARCH, reason));
+    }
+    if let Some(deployment) = &guest.ostree_deployment {
+        let reason = format!("an ostree system ({deployment}): its files are made from a commit");
+        return Err(Refusal::new(codes::IMMUTABLE_OS, reason)
+            .hint("change the commit or the build that the image is made from"));
+    }
+    Ok(())
+}
+
+struct Planner<'a> {
+    staging: Staging,
+    options: &'a Options,
+    bundle: &'a Bundle,
+    /// What the items say of the guest as it is staged.
+    now: Vec<Item>,
+    /// Bytes that the edits so far add, by the index of the guest's filesystem.
+    needed: BTreeMap<usize, u64>,
+}
+
+impl Planner<'_> {
+    fn step(&mut self, repair: &'static Repair) -> Step {
+        let result = self.attempt(repair).unwrap_or_else(StepResult::Refused);
+        Step { repair: repair.name, item: repair.item, result }
+    }
+
+    fn attempt(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
+        match item_of(&self.now, repair.item).map(|item| item.status) {
+            Some(Status::Pass) => return Ok(StepResult::Skipped("already_ok")),
+            Some(Status::NotApplicable) => return Ok(StepResult::Skipped("not_applicable")),
+            Some(Status::Risk | Status::Unknown) | None => {}
+        }
+        let mark = self.staging.mark();
+        let needed = self.needed.clone();
+        let result = self.attempt_edits(repair);
+        if result.is_err() {
+            self.staging.rewind(mark);
+            self.needed = needed;
+        }
+        result
+    }
+
+    fn attempt_edits(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
+        let mut draft = Draft::new(&mut self.staging, self.options, self.bundle);
+        (repair.plan)(&mut draft)?;
+        let (edits, commands) = draft.finish();
+        if edits.is_empty() && commands.is_empty() {
+            let item = item_of(&self.now, repair.item);
+            let reason = item.map_or("nothing to do", |item| item.message.as_str());
+            return Err(Refusal::new(
+                codes::NOT_MENDED,
+                format!("kiln cannot mend this: {reason}"),
+            ));
+        }
+        self.check_space(&edits)?;
+        let before = self.staging.inspection().clone();
+        self.staging.look_again();
+        carry_over(&before, self.staging.inspection(), &edits);
+        let after = run(self.staging.inspection(), CHECKS);
+        let left = if commands.is_empty() {
+            self.judge(repair, &after)?
+        } else {
+            // What the guest's own programs will make of it is seen when they have run.
+            None
+        };
+        self.now = after;
+        Ok(StepResult::Planned { edits, commands, left })
+    }
+
+    /// Whether the item is mended, and no other one worse.
+    fn judge(&self, repair: &Repair, after: &[Item]) -> Result<Option<String>, Refusal> {
+        let worse = worse(&self.now, after);
+        if !worse.is_empty() {
+            let reason = format!("{} would get worse", worse.join(", "));
+            return Err(Refusal::new(codes::REGRESSED, reason));
+        }
+        let (Some(before), Some(item)) =
+            (item_of(&self.now, repair.item), item_of(after, repair.item))
+        else {
+            return Ok(None);
+        };
+        if item.status == Status::Pass {
+            return Ok(None);
+        }
+        let left = item.risk_code.clone().unwrap_or_else(|| item.message.clone());
+        if rank(item) < rank(before) || (self.options.best_effort && item != before) {
+            return Ok(Some(left));
+        }
+        let reason = format!("{} would still say {left}: {}", item.name, item.message);
+        let refusal = Refusal::new(codes::NOT_MENDED, reason);
+        Err(Refusal { hint: item.suggestion.clone(), ..refusal })
+    }
+
+    fn check_space(&mut self, edits: &[Edit]) -> Result<(), Refusal> {
+        let guest = self.staging.inspection().guest();
+        let Some(tree) = guest.map(|guest| guest.tree.clone()) else { return Ok(()) };
+        for edit in edits {
+            let path = match &edit.change {
+                Change::Copy { to, .. } => to,
+                _ => &edit.path,
+            };
+            let Some(at) = tree.locate_link(path)? else { continue };
+            let bytes = self.needed.entry(at.filesystem).or_default();
+            *bytes = bytes.saturating_add(edit.change.added_bytes());
+            let reserve = if at.filesystem == 0 { ROOT_RESERVE_BYTES } else { RESERVE_BYTES };
+            let needed = bytes.saturating_add(reserve);
+            let free = tree.filesystem(&at).info().free_bytes;
+            if let Some(free) = free.filter(|free| *free < needed) {
+                let reason = format!(
+                    "the volume of {path} has {free} bytes free, and {needed} are needed ({reserve} \
+                     of them must stay free)"
+                );
+                return Err(Refusal::new(codes::NO_SPACE, reason)
+                    .hint("free some space in the guest, or enlarge the volume"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The manifest of what was planned.
+    fn close(&mut self, steps: &[Step]) -> Result<Vec<Edit>, Refusal> {
+        let nothing = steps.iter().all(|step| step.edits().is_empty());
+        if !self.options.backup || nothing {
+            return Ok(Vec::new());
+        }
+        // The manifest itself is not kept aside: it holds what earlier runs did.
+        let options = Options { backup: false, ..self.options.clone() };
+        let mut draft = Draft::new(&mut self.staging, &options, self.bundle);
+        manifest::record(&mut draft, steps)?;
+        Ok(draft.finish().0)
+    }
+}
+
+/// Unpacking an initramfs takes nearly all the time of a check: keep what was read of those that no
+/// edit touched.
+fn carry_over(before: &Inspection, after: &Inspection, edits: &[Edit]) {
+    if let (Some(before), Some(after)) = (before.guest(), after.guest()) {
+        let is_touched = |path: &str| {
+            let real = |guest: &Guest| guest.tree.locate(path).ok().flatten().map(|at| at.path);
+            let places = [real(before), real(after), Some(path.as_bytes().to_vec())];
+            places.iter().flatten().any(|place| {
+                edits.iter().any(|edit| {
+                    let to = match &edit.change {
+                        Change::Copy { to, .. } | Change::Rename { to } => to.as_str(),
+                        _ => "",
+                    };
+                    place == edit.path.as_bytes() || place == to.as_bytes()
+                })
+            })
+        };
+        before.cache.carry_initramfs(&after.cache, is_touched);
+    }
+}
+
+fn item_of<'a>(items: &'a [Item], name: &str) -> Option<&'a Item> {
+    items.iter().find(|item| item.name.strip_prefix("GUESTOS.") == Some(name))
+}
+
+/// How bad an item is. What could not be looked at is worse than a small risk: a repair that makes an
+/// item unreadable has broken something.
+fn rank(item: &Item) -> u8 {
+    match (item.status, item.risk_level) {
+        (Status::Pass | Status::NotApplicable, _) => 0,
+        (Status::Risk, Some(Level::Medium)) => 1,
+        (Status::Unknown, _) => 2,
+        (Status::Risk, _) => 3,
+    }
+}
+
+/// The items that are worse in `after`, as `Name (Code)`.
+pub fn worse(before: &[Item], after: &[Item]) -> Vec<String> {
+    let is_worse = |item: &&Item| {
+        let known = before.iter().find(|known| known.name == item.name);
+        rank(item) > known.map_or(0, rank)
+    };
+    let tell = |item: &Item| {
+        let why = item.risk_code.as_deref().unwrap_or(&item.message);
+        format!("{} ({why})", item.name)
+    };
+    after.iter().filter(is_worse).map(tell).collect()
+}

@@ -1,0 +1,139 @@
+//! The laws of every repair, over every planted fault whose item it answers: the fault is mended or
+//! refused by the code that is written here, nothing else gets worse, a second run plans nothing,
+//! and a write that fails leaves no trace.
+
+use std::collections::BTreeMap;
+
+use kiln_guest::repair::{
+    Bundle, Edit, Editor, Entry, Mode, Options, Plan, Repair, Staging, StepResult, apply, plan,
+    select, worse,
+};
+use kiln_guest::{CHECKS, Inspection, Item, Status, run};
+use kiln_volume::{Error, Result};
+
+use crate::table::{Row, inspection};
+
+/// Rows whose fault a repair does not mend, and by which code it says so. A number that several rows
+/// share stands for all of them that are refused.
+const REFUSED: &[(u32, &str)] = &[];
+
+/// An editor whose `n`-th write fails.
+struct FailingAt<'a> {
+    editor: &'a mut dyn Editor,
+    n: usize,
+}
+
+impl Editor for FailingAt<'_> {
+    fn entry(&mut self, path: &str) -> Result<Option<Entry>> {
+        self.editor.entry(path)
+    }
+
+    fn size_bytes(&mut self, path: &str) -> Result<Option<u64>> {
+        self.editor.size_bytes(path)
+    }
+
+    fn mode(&mut self, path: &str) -> Result<Option<u16>> {
+        self.editor.mode(path)
+    }
+
+    fn perform(&mut self, edit: &Edit) -> Result<()> {
+        match self.n.checked_sub(1) {
+            Some(left) => self.n = left,
+            None => return Err(Error::unsupported("no space left on device")),
+        }
+        self.editor.perform(edit)
+    }
+}
+
+fn repair_of(row: &Row) -> Option<&'static Repair> {
+    let found = select(Mode::Customized, &[row.item.to_owned()]).ok()?;
+    found.into_iter().next()
+}
+
+fn planned(inspection: &Inspection, repair: &'static Repair) -> Plan {
+    let options = Options::default();
+    plan(inspection, &[repair], &options, &Bundle::default()).expect("the image can be repaired")
+}
+
+/// What is wrong with what kiln would do about a row; empty: nothing.
+fn judge(row: &Row, repair: &'static Repair) -> Vec<String> {
+    let name = format!("row {} ({}), {}", row.number, row.what, repair.name);
+    let broken = inspection(&row.spoilt());
+    let untouched = run(&broken, CHECKS);
+    let refused: BTreeMap<_, _> = REFUSED.iter().copied().collect();
+    let plan =
+        match kiln_guest::repair::plan(&broken, &[repair], &Options::default(), &Bundle::default())
+        {
+            Ok(plan) => plan,
+            Err(refusal) => return expect_refusal(&name, refused.get(&row.number), refusal.code),
+        };
+    let edits = match &plan.steps[0].result {
+        StepResult::Planned { left: None, .. } => plan.edits(),
+        StepResult::Planned { left, .. } => return vec![format!("{name}: {left:?} is left")],
+        StepResult::Refused(refusal) => {
+            let wrong = expect_refusal(&name, refused.get(&row.number), refusal.code);
+            let told = |wrong: String| format!("{wrong}: {}", refusal.reason);
+            return wrong.into_iter().map(told).collect();
+        }
+        StepResult::Skipped(why) => return vec![format!("{name}: skipped, {why}")],
+    };
+    let mut wrong = Vec::new();
+    let mut mended = Staging::new(&broken);
+    if let Err(error) = apply(&mut mended, &edits, &mut |_| ()) {
+        return vec![format!("{name}: the plan cannot be applied: {error}")];
+    }
+    mended.look_again();
+    let after = run(mended.inspection(), CHECKS);
+    if !passes(&after, repair.item) {
+        wrong.push(format!("{name}: mended, yet {} does not pass", repair.item));
+    }
+    let worse = worse(&untouched, &after);
+    if !worse.is_empty() {
+        wrong.push(format!("{name}: {worse:?} got worse"));
+    }
+    let again = planned(mended.inspection(), repair);
+    if !again.edits().is_empty() {
+        wrong.push(format!("{name}: a second run changes more: {:?}", again.edits()));
+    }
+    wrong.extend(failing(&name, &broken, &edits, &untouched));
+    wrong
+}
+
+fn expect_refusal(name: &str, expected: Option<&&str>, code: &'static str) -> Vec<String> {
+    match expected {
+        Some(expected) if *expected == code => Vec::new(),
+        _ => vec![format!("{name}: refused by {code}")],
+    }
+}
+
+/// Every write fails once; what was written before it is dropped with the overlay.
+fn failing(name: &str, broken: &Inspection, edits: &[Edit], untouched: &[Item]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for n in 0..edits.len() {
+        let mut overlay = Staging::new(broken);
+        let mark = overlay.mark();
+        let failed = apply(&mut FailingAt { editor: &mut overlay, n }, edits, &mut |_| ());
+        overlay.rewind(mark);
+        if failed.is_ok() || run(overlay.inspection(), CHECKS) != untouched {
+            wrong.push(format!("{name}: write {n} failed and left a trace"));
+        }
+    }
+    if run(broken, CHECKS) != untouched {
+        wrong.push(format!("{name}: the input changed"));
+    }
+    wrong
+}
+
+fn passes(items: &[Item], name: &str) -> bool {
+    let full = format!("GUESTOS.{name}");
+    items.iter().any(|item| item.name == full && item.status == Status::Pass)
+}
+
+#[test]
+fn repairs_keep_their_laws() {
+    let rows: Vec<_> =
+        crate::rows().filter_map(|row| repair_of(row).map(|repair| (row, repair))).collect();
+    assert!(!rows.is_empty(), "no planted fault is any repair's");
+    let wrong: Vec<String> = rows.iter().flat_map(|(row, repair)| judge(row, repair)).collect();
+    assert!(wrong.is_empty(), "{} rows\n{}", rows.len(), wrong.join("\n"));
+}
