@@ -25,6 +25,8 @@ pub use initramfs::{CpioError, CpioWriter, Generator, Initramfs};
 pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };
-pub use kernel::{Kernel, KernelConfig, KernelImage, Modules, index_entries};
+pub use kernel::{
+    Kernel, KernelConfig, KernelImage, Modules, compare_versions, index_entries, unpack_module,
+};
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};

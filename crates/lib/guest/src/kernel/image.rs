@@ -4,8 +4,9 @@
 //! drivers/firmware/efi/libstub/zboot-header.S, kernel/configs.c.
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 
-use kiln_volume::{Error, FileReader, Kind, Result, Tree};
+use kiln_volume::{Error, FileReader, Kind, MemFs, Result, Tree};
 use memchr::memmem;
 
 use crate::initramfs::{Codec, Part};
@@ -68,6 +69,34 @@ impl KernelImage {
     /// Nothing is read yet.
     pub fn new(file: FileReader) -> Self {
         Self { file }
+    }
+
+    /// An image in memory, as it lies in a file.
+    ///
+    /// # Errors
+    ///
+    /// None that the bytes could cause.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        const NAME: &str = "/vmlinuz";
+        let mut fs = MemFs::new();
+        fs.file(NAME, bytes);
+        let file = Tree::new(Arc::new(fs)).open(NAME)?;
+        file.map(Self::new).ok_or_else(|| Error::new(Kind::NotFound, NAME))
+    }
+
+    /// The kernel itself, unpacked where the image packs it. `None`: it cannot be unpacked, or is
+    /// unreasonably large.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem says.
+    pub fn unpack(&self) -> Result<Option<Vec<u8>>> {
+        let kernel = self.unpacked(|input| {
+            let mut kernel = Vec::new();
+            input.read_to_end(&mut kernel).map(|_| kernel)
+        })?;
+        // An image that is longer was cut off at the limit.
+        Ok(kernel.filter(|kernel| (kernel.len() as u64) < MAX_UNPACKED_BYTES))
     }
 
     /// `uname -r`. `None`: the image does not tell.

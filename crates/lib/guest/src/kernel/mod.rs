@@ -22,7 +22,9 @@ pub use image::KernelImage;
 pub(crate) use image::{image_architecture, image_version};
 pub use kmod::index_entries;
 pub(crate) use kmod::{alias_matches, text_aliases};
+pub use modules::unpack_module;
 pub(crate) use modules::{module_name, module_parameter_type};
+pub use version::compare as compare_versions;
 
 /// An installed kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
