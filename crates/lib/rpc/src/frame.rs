@@ -127,3 +127,92 @@ fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
     }
     Ok(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Answer, Call, Event, Failure, GuestPath, Request};
+
+    fn call() -> Call {
+        let path = GuestPath::new("/etc/fstab").unwrap();
+        Call { id: 7, request: Request::Append { path, expected_size_bytes: 300, size_bytes: 5 } }
+    }
+
+    fn sent(message: &impl Serialize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        send(&mut bytes, message).unwrap();
+        bytes
+    }
+
+    /// Snapshots of the wire: a change of these bytes is a new [`crate::PROTOCOL`].
+    #[test]
+    fn messages_have_these_bytes() {
+        let call_bytes = b"\x10\0\0\0\x07\x08\x0A/etc/fstab\xAC\x02\x05";
+        assert_eq!(sent(&call()), call_bytes);
+        let failure =
+            Failure { errno: 28, message: "write".to_owned(), path: Some(GuestPath::root()) };
+        let event = Event::Done { id: 1, result: Err(failure) };
+        assert_eq!(sent(&event), b"\x0D\0\0\0\x01\x01\x01\x38\x05write\x01\x01/");
+        let event = Event::Done { id: 1, result: Ok(Answer::Done) };
+        assert_eq!(sent(&event), b"\x04\0\0\0\x01\x01\0\0");
+    }
+
+    #[test]
+    fn frames_follow_each_other() {
+        let mut stream = Vec::new();
+        send(&mut stream, &call()).unwrap();
+        write(&mut stream, b"").unwrap();
+        write(&mut stream, &[7; 5000]).unwrap();
+        let mut stream = &stream[..];
+        assert_eq!(receive::<Call>(&mut stream).unwrap(), call());
+        assert_eq!(read(&mut stream).unwrap(), b"");
+        assert_eq!(read(&mut stream).unwrap(), [7; 5000]);
+        assert!(matches!(read(&mut stream), Err(FrameError::Closed)));
+    }
+
+    /// Cut anywhere, it is an error that says where, and never a message.
+    #[test]
+    fn a_frame_that_is_cut_off_is_refused() {
+        let whole = sent(&call());
+        for have in 1..whole.len() {
+            let (part, need) = if have < 4 { (have, 4) } else { (have - 4, whole.len() - 4) };
+            let expected =
+                format!("the connection ended after {part} of the {need} bytes of a frame");
+            assert_eq!(receive::<Call>(&mut &whole[..have]).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_refused_in_both_directions() {
+        let announced = (MAX_FRAME_BYTES as u32 + 1).to_le_bytes();
+        let error = read(&mut &announced[..]).unwrap_err().to_string();
+        assert_eq!(error, "a frame of 4194305 bytes is longer than the limit of 4194304");
+        let mut output = Vec::new();
+        let error = write(&mut output, &vec![0; MAX_FRAME_BYTES + 1]).unwrap_err();
+        assert!(matches!(error, FrameError::TooLong { bytes: 4_194_305 }), "{error}");
+        assert_eq!(output, b"");
+    }
+
+    #[test]
+    fn garbage_is_no_message() {
+        let surplus = [&sent(&call())[4..], b"!"].concat();
+        let no_path = [7, 2, 4, b'/', b'a', b'/', b'/'];
+        for (garbage, reason) in [
+            (&b""[..], "Hit the end of buffer"),
+            (&[0xFF; 40], "varint"),
+            (&[1, 99], "Serde Deserialization Error"),
+            (&surplus, "1 bytes are left over"),
+            (&no_path, "Serde Deserialization Error"),
+        ] {
+            let error = decode::<Call>(garbage).unwrap_err().to_string();
+            assert!(error.contains(reason), "{garbage:x?}: {error}");
+        }
+    }
+
+    /// A list that says it has 2^60 entries does not make its reader reserve them.
+    #[test]
+    fn a_promise_reserves_no_memory() {
+        let promise = [1, 1, 0, 5, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
+        assert!(matches!(decode::<Event>(&promise), Err(FrameError::Malformed { .. })));
+    }
+}

@@ -91,12 +91,25 @@ impl KernelImage {
     ///
     /// What the filesystem says.
     pub fn unpack(&self) -> Result<Option<Vec<u8>>> {
+        let told_bytes = self.told_bytes()?;
         let kernel = self.unpacked(|input| {
             let mut kernel = Vec::new();
-            input.read_to_end(&mut kernel).map(|_| kernel)
+            // Behind the stream a bzImage has the size, which is no part of it.
+            let limit_bytes = told_bytes.unwrap_or(MAX_UNPACKED_BYTES);
+            input.take(limit_bytes).read_to_end(&mut kernel).map(|_| kernel)
         })?;
-        // An image that is longer was cut off at the limit.
-        Ok(kernel.filter(|kernel| (kernel.len() as u64) < MAX_UNPACKED_BYTES))
+        Ok(kernel.filter(|kernel| {
+            let n = kernel.len() as u64;
+            n < MAX_UNPACKED_BYTES && told_bytes.is_none_or(|told| told == n)
+        }))
+    }
+
+    /// The size of the unpacked kernel in bytes, where a bzImage tells it.
+    fn told_bytes(&self) -> Result<Option<u64>> {
+        let Form::BzImage { .. } = self.form()? else { return Ok(None) };
+        let Some((offset, length)) = self.bzimage_payload()? else { return Ok(None) };
+        let at = offset.saturating_add(length).saturating_sub(4);
+        Ok(pe::read_array::<4>(&self.file, at)?.map(|told| u32::from_le_bytes(told).into()))
     }
 
     /// `uname -r`. `None`: the image does not tell.
