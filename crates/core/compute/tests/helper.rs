@@ -1,5 +1,8 @@
+//! The helper machine, for real.
+
 use kiln_compute::helper::*;
 use kiln_compute::qemu::*;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -38,7 +41,7 @@ fn smoke() {
         })
         .unwrap();
         let disks = s.disks().unwrap();
-        eprintln!("{disks:?} {}", s.kernel_release());
+        writeln!(std::io::stderr(), "{disks:?} {}", s.kernel_release()).unwrap();
         let part = Part {
             serial: "root".into(),
             partition: None,
@@ -46,11 +49,11 @@ fn smoke() {
             size_bytes: disks[0].size_bytes,
         };
         s.mount(Volume::Part(part), "/", "ext4", &MountOptions::default()).unwrap();
-        eprintln!("{:?}", s.stat("/etc/fstab").unwrap());
+        writeln!(std::io::stderr(), "{:?}", s.stat("/etc/fstab").unwrap()).unwrap();
         let e = s.put("/etc/fstab", &b"new\n"[..], 4, Attributes::Keep).unwrap();
-        eprintln!("{e:?} {:?}", s.stat("/etc/fstab").unwrap());
-        eprintln!("{:?}", s.read_all("/etc/fstab", 100).unwrap());
-        eprintln!("{:#?}", s.finish().unwrap());
+        writeln!(std::io::stderr(), "{e:?} {:?}", s.stat("/etc/fstab").unwrap()).unwrap();
+        writeln!(std::io::stderr(), "{:?}", s.read_all("/etc/fstab", 100).unwrap()).unwrap();
+        writeln!(std::io::stderr(), "{:#?}", s.finish().unwrap()).unwrap();
         std::fs::remove_file(work.join("kiln")).unwrap();
         run("e2fsck -fn ext4.raw; cat /proc/loadavg");
     }

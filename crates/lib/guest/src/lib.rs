@@ -19,14 +19,18 @@ mod testing;
 pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loader};
 pub use check::{
     CHECKS, Check, EXTRA_CHECKS, Evidence, Finding, Item, Level, Outcome, Status, Summary, find,
-    run, suggest,
+    nvme_drivers, run, suggest, virtio_drivers,
 };
-pub use initramfs::{CpioError, CpioWriter, Generator, Initramfs};
+pub use initramfs::{
+    CpioError, CpioWriter, Generator, Initramfs, Segment, SegmentError, SegmentFile,
+    SegmentRefusal, SegmentRequest, driver_segment,
+};
 pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };
 pub use kernel::{
-    Kernel, KernelConfig, KernelImage, Modules, compare_versions, index_entries, unpack_module,
+    IndexError, IndexWriter, Kernel, KernelConfig, KernelImage, Modules, compare_versions,
+    index_entries, unpack_module,
 };
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};

@@ -35,6 +35,41 @@ pub(crate) fn parse(bytes: &[u8]) -> GrubEnv {
     env
 }
 
+/// The bytes of the value of `name` as they are in the block, escapes kept.
+pub(crate) fn raw_value(bytes: &[u8], name: &str) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes.strip_prefix(SIGNATURE)?).into_owned();
+    let mut lines = text.split('\n').take(SIZE);
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+}
+
+/// The block with the raw value of `name` replaced or added, always of the size that a block has.
+/// `None`: there is no room. A block that is none is made anew, with nothing else in it.
+pub(crate) fn with_raw(bytes: &[u8], name: &str, value: &str) -> Option<Vec<u8>> {
+    let body = String::from_utf8_lossy(bytes.strip_prefix(SIGNATURE).unwrap_or_default());
+    let mut out = SIGNATURE.to_vec();
+    let mut is_there = false;
+    let is_it = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+    for line in body.split('\n').take(SIZE) {
+        // What fills the block up is one line of `#`; other comments are people's.
+        let is_filling = line.bytes().all(|byte| byte == b'#');
+        if is_filling || (is_it(line) && is_there) {
+            continue;
+        }
+        let line = if is_it(line) { format!("{name}={value}") } else { line.to_owned() };
+        is_there |= is_it(&line);
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    }
+    if !is_there {
+        out.extend_from_slice(format!("{name}={value}\n").as_bytes());
+    }
+    if out.len() > SIZE {
+        return None;
+    }
+    out.resize(SIZE, b'#');
+    Some(out)
+}
+
 /// A backslash keeps the next character; values hold no line ends.
 fn unescape(value: &str) -> String {
     let mut out = String::new();
@@ -56,6 +91,21 @@ mod tests {
         assert_eq!(env.problem, None);
         assert_eq!(env.values[0], ("saved_entry".into(), "ab-5.14".into()));
         assert_eq!(env.values[1], ("kernelopts".into(), "root=UUID=1 ro a=\\b".into()));
+    }
+
+    #[test]
+    fn a_value_is_replaced_and_the_size_stays() {
+        let block =
+            grubenv("# by hand\nsaved_entry=ab\nkernelopts=root=/dev/sda1 a=\\\\b\nboot=1\n");
+        assert_eq!(raw_value(&block, "kernelopts").as_deref(), Some("root=/dev/sda1 a=\\\\b"));
+        let after = with_raw(&block, "kernelopts", "root=UUID=1").unwrap();
+        let expected = grubenv("# by hand\nsaved_entry=ab\nkernelopts=root=UUID=1\nboot=1\n");
+        assert_eq!(after, expected);
+        assert_eq!(with_raw(&after, "kernelopts", "root=UUID=1").unwrap(), after);
+        let added = with_raw(&grubenv(""), "saved_entry", "x").unwrap();
+        assert_eq!(added, grubenv("saved_entry=x\n"));
+        assert_eq!(with_raw(&grubenv(""), "a", &"x".repeat(1024)), None);
+        assert_eq!(with_raw(&[0; 1024], "a", "1").unwrap(), grubenv("a=1\n"));
     }
 
     #[test]

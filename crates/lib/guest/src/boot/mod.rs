@@ -7,7 +7,7 @@ mod evaluate;
 mod extlinux;
 pub(crate) mod firmware;
 mod grub;
-mod grubenv;
+pub(crate) mod grubenv;
 mod legacy;
 pub(crate) mod places;
 mod systemd_boot;

@@ -14,24 +14,24 @@ use crate::{BootEntry, Result};
 
 /// What is known about a kernel and what it starts with.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// `uname -r`.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// What its module directory lists.
-    pub(super) modules: Arc<Modules>,
+    pub(crate) modules: Arc<Modules>,
     /// Those of the modules asked for, with what they need, that are really there.
-    pub(super) on_disk: BTreeSet<String>,
+    pub(crate) on_disk: BTreeSet<String>,
     /// Its configuration.
-    pub(super) config: Option<Arc<KernelConfig>>,
+    pub(crate) config: Option<Arc<KernelConfig>>,
     /// What it starts with.
-    pub(super) ramdisk: Ramdisk,
+    pub(crate) ramdisk: Ramdisk,
     /// Of the boot entry.
-    pub(super) cmdline: String,
+    pub(crate) cmdline: String,
 }
 
 /// What a kernel starts with.
 #[derive(Clone, Debug)]
-pub(super) enum Ramdisk {
+pub(crate) enum Ramdisk {
     /// Nothing, or a file that is not there.
     None,
     /// This.
@@ -67,17 +67,17 @@ impl Availability {
 }
 
 /// The kernel that boots when nobody presses a key.
-pub(super) struct DefaultKernel<'a> {
+pub(crate) struct DefaultKernel<'a> {
     /// `uname -r`.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// The entry that starts it; `None`: assumed from the newest kernel.
-    pub(super) entry: Option<&'a BootEntry>,
+    pub(crate) entry: Option<&'a BootEntry>,
     /// What it starts with.
-    pub(super) initrds: Vec<String>,
+    pub(crate) initrds: Vec<String>,
 }
 
 /// Which kernel boots by default. `None`: no entry names one that can be told, and none is there.
-pub(super) fn default_kernel(guest: &Guest) -> Result<Option<DefaultKernel<'_>>> {
+pub(crate) fn default_kernel(guest: &Guest) -> Result<Option<DefaultKernel<'_>>> {
     let Some(entry) = guest.boot.default_entry() else {
         let newest = guest.kernels.iter().find(|kernel| !kernel.is_rescue);
         return Ok(newest.map(|kernel| DefaultKernel {
@@ -116,7 +116,7 @@ fn version_by_name(guest: &Guest, path: &str) -> Result<Option<String>> {
 
 impl Facts {
     /// Read what is known of the kernel `version`, as far as `drivers` need it.
-    pub(super) fn read(
+    pub(crate) fn read(
         guest: &Guest,
         version: &str,
         initrds: &[String],
@@ -152,7 +152,7 @@ impl Facts {
 
     /// Whether `driver` is in the kernel itself. `modules.builtin` is exact where it exists; the
     /// names of options are not those of modules.
-    pub(super) fn is_built_in(&self, driver: &str) -> bool {
+    pub(crate) fn is_built_in(&self, driver: &str) -> bool {
         if let Some(builtin) = &self.modules.builtin {
             return builtin.contains(driver);
         }
@@ -162,7 +162,7 @@ impl Facts {
 
     /// Whether `driver` is in the kernel or among its modules: enough for what is not needed to
     /// find the root.
-    pub(super) fn is_installed(&self, driver: &str) -> bool {
+    pub(crate) fn is_installed(&self, driver: &str) -> bool {
         self.is_built_in(driver) || self.on_disk.contains(driver)
     }
 }
@@ -253,17 +253,23 @@ fn blocked(
     if let Some((path, line)) = blacklist_in_files(driver, needed, initramfs) {
         return Some(format!("{path} in the initramfs says `{line}`"));
     }
-    let aliases = modaliases(driver);
-    if aliases.is_empty() || is_listed(driver, facts, initramfs) {
+    if is_found(driver, facts, initramfs) {
         return None;
     }
     if !initramfs.has_udev && !initramfs.has_modprobe {
         return Some("the initramfs has neither udev nor modprobe to load it".to_owned());
     }
-    match loads_by_alias(driver, aliases, facts, initramfs) {
-        true => None,
-        false => Some("no alias in the initramfs leads to it, so nothing loads it".to_owned()),
-    }
+    Some("no alias in the initramfs leads to it, so nothing loads it".to_owned())
+}
+
+/// Whether something in the initramfs asks for `driver`: an alias of its device, or a list. True of
+/// what is loaded because another one needs it.
+pub(crate) fn is_found(driver: &str, facts: &Facts, initramfs: &Initramfs) -> bool {
+    let aliases = modaliases(driver);
+    let has_loader = initramfs.has_udev || initramfs.has_modprobe;
+    aliases.is_empty()
+        || is_listed(driver, facts, initramfs)
+        || (has_loader && loads_by_alias(driver, aliases, facts, initramfs))
 }
 
 fn blacklist_on_cmdline<'a>(driver: &str, cmdline: &'a str) -> Option<&'a str> {
@@ -283,29 +289,32 @@ fn blacklist_in_files<'a>(
     needed: &BTreeSet<String>,
     initramfs: &'a Initramfs,
 ) -> Option<(&'a str, String)> {
-    for (path, content) in &initramfs.files {
-        let is_config = path == "etc/modprobe.conf"
-            || (path.contains("modprobe.d/") && path.ends_with(".conf"));
-        if !is_config {
-            continue;
-        }
-        for line in String::from_utf8_lossy(content).lines() {
-            let words: Vec<&str> = line.split_ascii_whitespace().collect();
-            let hit = match words[..] {
-                ["blacklist", name, ..] => same(name, driver),
-                ["install", name, command, ..] => {
-                    let command = command.rsplit('/').next().unwrap_or(command);
-                    matches!(command, "true" | "false" | ":")
-                        && needed.iter().any(|needed| same(name, needed))
-                }
-                _ => false,
-            };
-            if hit {
-                return Some((path, words.join(" ")));
-            }
+    for (path, content) in initramfs.files.iter().filter(|(path, _)| is_modprobe_config(path)) {
+        let text = String::from_utf8_lossy(content);
+        if let Some(line) = text.lines().find(|line| keeps_from_loading(line, driver, needed)) {
+            return Some((path, line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")));
         }
     }
     None
+}
+
+/// Whether `path` of an initramfs is a file that modprobe and udev take rules from.
+pub(crate) fn is_modprobe_config(path: &str) -> bool {
+    path == "etc/modprobe.conf" || (path.contains("modprobe.d/") && path.ends_with(".conf"))
+}
+
+/// Whether `line` of such a file keeps `driver`, which needs `needed`, from being loaded.
+pub(crate) fn keeps_from_loading(line: &str, driver: &str, needed: &BTreeSet<String>) -> bool {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    match words[..] {
+        ["blacklist", name, ..] => same(name, driver),
+        ["install", name, command, ..] => {
+            let command = command.rsplit('/').next().unwrap_or(command);
+            matches!(command, "true" | "false" | ":")
+                && needed.iter().any(|needed| same(name, needed))
+        }
+        _ => false,
+    }
 }
 
 fn same(written: &str, driver: &str) -> bool {

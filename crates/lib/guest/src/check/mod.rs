@@ -9,10 +9,10 @@ mod architecture;
 mod boot_mode;
 mod cloud_assistant;
 pub(crate) mod cloud_init;
-mod dhcp;
+pub(crate) mod dhcp;
 #[cfg(test)]
 mod disk_tests;
-mod driver;
+pub(crate) mod driver;
 #[cfg(test)]
 mod driver_tests;
 mod fstab;
@@ -26,7 +26,7 @@ mod platform;
 pub(crate) mod rtc_time_mode;
 mod run;
 mod security_center_agent;
-mod selinux;
+pub(crate) mod selinux;
 #[cfg(test)]
 mod sound;
 mod support_moc;
@@ -37,8 +37,10 @@ use serde::Serialize;
 
 use crate::{Guest, Inspection, Result};
 
+pub use nvme::nvme_drivers;
 pub(crate) use run::nearest;
 pub use run::{Summary, find, run, suggest};
+pub use virtio::virtio_drivers;
 
 /// The items of the vendor's check, in its order.
 pub static CHECKS: &[&Check] = &[

@@ -39,6 +39,16 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// The drivers that this item wants in the initramfs of the kernel `version`, or built in.
+///
+/// # Errors
+///
+/// What reading the guest's files says.
+pub fn nvme_drivers(guest: &Guest, version: &str) -> Result<Vec<&'static str>> {
+    let facts = Facts::read(guest, version, &[], "", &DRIVERS)?;
+    Ok(drivers(&facts).to_vec())
+}
+
 /// The drivers this kernel can have: until Linux 4.4, `nvme` was one module.
 fn drivers(facts: &Facts) -> &'static [&'static str] {
     let has_core = facts.is_installed("nvme_core");

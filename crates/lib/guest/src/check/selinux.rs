@@ -15,7 +15,7 @@ pub(super) static SELINUX: Check = Check {
     run: check,
 };
 
-const CONFIG: &str = "/etc/selinux/config";
+pub(crate) const CONFIG: &str = "/etc/selinux/config";
 
 /// What SELinux will do, and what says so.
 #[derive(Debug)]

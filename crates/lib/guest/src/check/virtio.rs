@@ -75,6 +75,23 @@ fn root_drivers(guest: &Guest) -> Vec<Vec<&'static str>> {
     groups
 }
 
+/// The drivers that this item wants in the initramfs of the kernel `version`, or built in: those of
+/// the disk, and what mounting the root needs.
+///
+/// # Errors
+///
+/// What reading the guest's files says.
+pub fn virtio_drivers(guest: &Guest, version: &str) -> Result<Vec<&'static str>> {
+    let roots = root_drivers(guest);
+    let candidates: Vec<&str> = roots.iter().flatten().copied().collect();
+    let facts = Facts::read(guest, version, &[], "", &candidates)?;
+    let chosen = roots.iter().filter_map(|group| {
+        let installed = group.iter().find(|driver| facts.is_installed(driver));
+        installed.or(group.last()).copied()
+    });
+    Ok(BOOT_DRIVERS.into_iter().chain(chosen).collect())
+}
+
 /// The judgement, pure.
 fn judge(
     facts: &Facts,

@@ -1,7 +1,7 @@
 //! The compressions that Linux unpacks an initramfs with, told apart by their first bytes as the
 //! kernel does (lib/decompress.c), each as a reader that takes exactly its own stream.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 
 use crate::initramfs::lzo;
 
@@ -11,6 +11,10 @@ const MAX_ZSTD_WINDOW_LOG: u32 = 27;
 const MAX_XZ_MEMORY_BYTES: u64 = 256 << 20;
 /// The legacy frame has blocks of 8 MiB.
 const LZ4_BLOCK_BYTES: usize = 8 << 20;
+/// As strong as is still quick; windows stay below what kernels accept.
+const ZSTD_LEVEL: i32 = 10;
+/// A dictionary of 8 MiB, which small machines have at boot.
+const XZ_PRESET: u32 = 6;
 /// The first bytes of an lz4 legacy frame.
 const LZ4_MAGIC: [u8; 4] = [0x02, 0x21, 0x4C, 0x18];
 
@@ -80,6 +84,61 @@ impl Codec {
             Self::Bzip2 => Box::new(bzip2::bufread::BzDecoder::new(input)),
         })
     }
+}
+
+impl Codec {
+    /// The codec of this name.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        let all = [Self::Gzip, Self::Zstd, Self::Xz, Self::Lzma, Self::Lz4, Self::Lzo, Self::Bzip2];
+        all.into_iter().find(|codec| codec.name() == name)
+    }
+
+    /// Pack `bytes` as one stream that the kernel unpacks. `None`: kiln does not write lzo.
+    pub(crate) fn encode(self, bytes: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let xz = |stream: Result<_, liblzma::stream::Error>| {
+            let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), stream?);
+            encoder.write_all(bytes)?;
+            encoder.finish()
+        };
+        Ok(Some(match self {
+            Self::Gzip => {
+                let mut encoder =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(bytes)?;
+                encoder.finish()?
+            }
+            Self::Zstd => zstd::encode_all(bytes, ZSTD_LEVEL)?,
+            // The kernel knows no other check (Documentation/staging/xz.rst).
+            Self::Xz => xz(liblzma::stream::Stream::new_easy_encoder(
+                XZ_PRESET,
+                liblzma::stream::Check::Crc32,
+            ))?,
+            Self::Lzma => {
+                let options = liblzma::stream::LzmaOptions::new_preset(XZ_PRESET)?;
+                xz(liblzma::stream::Stream::new_lzma_encoder(&options))?
+            }
+            Self::Lz4 => lz4_legacy(bytes),
+            Self::Bzip2 => {
+                let mut encoder =
+                    bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::default());
+                encoder.write_all(bytes)?;
+                encoder.finish()?
+            }
+            Self::Lzo => return Ok(None),
+        }))
+    }
+}
+
+/// The frame that [`Lz4Legacy`] reads.
+fn lz4_legacy(bytes: &[u8]) -> Vec<u8> {
+    let mut out = LZ4_MAGIC.to_vec();
+    for block in bytes.chunks(LZ4_BLOCK_BYTES) {
+        let packed = lz4_flex::block::compress(block);
+        // A block of 8 MiB never packs to more than 9.
+        out.extend_from_slice(&(packed.len() as u32).to_le_bytes());
+        out.extend_from_slice(&packed);
+    }
+    out
 }
 
 /// A format that unpacks block by block.

@@ -7,10 +7,15 @@ use crate::kernel::module_name;
 /// A file of the index or of configuration is never larger.
 const MAX_FILE_BYTES: u32 = 4 << 20;
 const MAX_KEPT_BYTES: u64 = 64 << 20;
+/// Real ones have some hundreds.
+const MAX_DIRECTORIES: usize = 20_000;
+/// A target is a path.
+const MAX_TARGET_BYTES: u32 = 4096;
 
 const TYPE_MASK: u32 = 0o170_000;
 const TYPE_DIRECTORY: u32 = 0o040_000;
 const TYPE_REGULAR: u32 = 0o100_000;
+const TYPE_LINK: u32 = 0o120_000;
 
 /// What to do with an entry's data.
 pub(super) enum Entry {
@@ -18,6 +23,8 @@ pub(super) enum Entry {
     Pass,
     /// Keep it under this path.
     Keep(String),
+    /// Keep it as the target of the link of this path.
+    Link(String),
 }
 
 /// An [`Initramfs`] being read.
@@ -49,8 +56,14 @@ impl Content {
         self.found.unpacked_bytes += n;
     }
 
+    pub(super) fn boot_config(&mut self) {
+        self.found.has_boot_config = true;
+    }
+
     /// Note a segment that is done, from its counts before it.
-    pub(super) fn segment(&mut self, name: &str, before: (u64, u64)) {
+    pub(super) fn segment(&mut self, codec: Option<&'static str>, before: (u64, u64)) {
+        let name = codec.unwrap_or("cpio");
+        self.found.last_codec = codec;
         let (n_entries, bytes) =
             (self.found.n_entries - before.0, self.found.unpacked_bytes - before.1);
         self.found
@@ -81,9 +94,18 @@ impl Content {
             // RHEL 5 keeps modules in /lib itself.
             self.module("", path);
         }
-        let is_kept = kind == TYPE_REGULAR && is_read_by_checks(path);
-        if !is_kept {
-            return Entry::Pass;
+        match kind {
+            TYPE_DIRECTORY => {
+                if self.found.directories.len() < MAX_DIRECTORIES {
+                    self.found.directories.insert(path.to_owned());
+                }
+                return Entry::Pass;
+            }
+            TYPE_LINK if is_followed(path) && data_bytes < MAX_TARGET_BYTES => {
+                return Entry::Link(path.to_owned());
+            }
+            TYPE_REGULAR if is_read_by_checks(path) => {}
+            _ => return Entry::Pass,
         }
         // A later file replaces an earlier one, even where it is too large to keep.
         if let Some(old) = self.found.files.remove(path) {
@@ -98,6 +120,12 @@ impl Content {
     pub(super) fn keep(&mut self, path: String, data: Vec<u8>) {
         self.kept_bytes += data.len() as u64;
         self.found.files.insert(path, data);
+    }
+
+    pub(super) fn link(&mut self, path: String, target: Vec<u8>) {
+        if self.found.links.len() < MAX_DIRECTORIES {
+            self.found.links.insert(path, target);
+        }
     }
 
     fn module(&mut self, version: &str, path: &str) {
@@ -187,6 +215,11 @@ fn is_program(path: &str) -> bool {
     )
 }
 
+fn is_followed(path: &str) -> bool {
+    matches!(path, "lib" | "usr" | "usr/lib" | "etc")
+        || (path.ends_with(".device") && path.contains(".wants/"))
+}
+
 fn is_read_by_checks(path: &str) -> bool {
     let (parent, base) = path.rsplit_once('/').unwrap_or(("", path));
     let parent = parent.strip_prefix("usr/").unwrap_or(parent);
@@ -200,6 +233,10 @@ fn is_read_by_checks(path: &str) -> bool {
             "modprobe.conf" | "modules" | "cmdline" | "initrd-release" | "booster.init.yaml"
         ),
         "lib/dracut" => base == "hostonly-kernel-modules.txt",
+        // dracut before version 009 kept its hooks in /initqueue-finished.
+        "var/lib/dracut/hooks/initqueue/finished"
+        | "lib/dracut/hooks/initqueue/finished"
+        | "initqueue-finished" => base.ends_with(".sh"),
         _ if parent.starts_with("lib/modules/") => matches!(
             base,
             "modules.alias"
@@ -208,7 +245,12 @@ fn is_read_by_checks(path: &str) -> bool {
                 | "modules.builtin.bin"
                 | "modules.dep"
                 | "modules.dep.bin"
+                | "modules.dep.bb"
+                | "modules.devname"
                 | "modules.softdep"
+                | "modules.symbols"
+                | "modules.symbols.bin"
+                | "modules.weakdep"
         ),
         _ => false,
     }

@@ -6,9 +6,14 @@ mod content;
 mod cpio;
 mod lzo;
 mod reader;
+mod refusal;
+mod segment;
+#[cfg(test)]
+mod segment_tests;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod union;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,6 +25,8 @@ use crate::kernel::pe;
 
 pub(crate) use codec::Codec;
 pub use cpio::{CpioError, CpioWriter};
+pub use refusal::{SegmentError, SegmentRefusal};
+pub use segment::{Segment, SegmentFile, SegmentRequest, driver_segment};
 pub(crate) use stream::Part;
 
 /// The content of one or several initrd files, merged as the kernel merges them.
@@ -33,10 +40,19 @@ pub struct Initramfs {
     pub kernel_versions: BTreeSet<String>,
     /// Modules: from `(kernel version, name)` to path. The version is empty for RHEL 5's `/lib/*.ko`.
     pub modules: BTreeMap<(String, String), String>,
-    /// Content of the small files that checks read: `modules.alias`, `modules.builtin`,
-    /// `modprobe.d`, `modules-load.d`, `conf/modules`, `conf/conf.d`, `cmdline.d`, `init` scripts
-    /// of nash; from path without leading slash to bytes.
+    /// Content of the small files that checks read and repairs correct: the indexes of modules,
+    /// `modprobe.d`, `modules-load.d`, `conf/modules`, `conf/conf.d`, `cmdline.d`, what dracut waits
+    /// for, `init` scripts of nash; from path without leading slash to bytes.
     pub files: BTreeMap<String, Vec<u8>>,
+    /// Its directories, as paths without leading slash.
+    pub directories: BTreeSet<String>,
+    /// Targets of the symbolic links that lead to other directories (`lib`), and of those by which
+    /// systemd waits for a device (`*.wants/*.device`).
+    pub links: BTreeMap<String, Vec<u8>>,
+    /// The compression of the last segment (`gzip`); `None`: it is a plain archive.
+    pub last_codec: Option<&'static str>,
+    /// Whether a boot configuration follows it, which must stay the end of the file.
+    pub has_boot_config: bool,
     /// Whether udev or mdev is there to load modules by alias.
     pub has_udev: bool,
     /// Whether `modprobe` is there (kmod or busybox).

@@ -34,7 +34,11 @@ pub(crate) fn read(parts: &[Part]) -> Initramfs {
 }
 
 fn read_part(part: &Part, budget: &Budget, content: &mut Content) -> io::Result<()> {
+    let whole_bytes = part.length_bytes;
     let part = without_bootconfig(part)?;
+    if part.length_bytes < whole_bytes {
+        content.boot_config();
+    }
     let mut position = 0;
     loop {
         let mut input = Chunks::of_file(part.from(position), budget);
@@ -105,7 +109,7 @@ fn compressed(
         result
     });
     if depth == 1 {
-        content.segment(codec.name(), before);
+        content.segment(Some(codec.name()), before);
     }
     result.map_err(|error| io::Error::other(format!("{}: {error}", codec.name())))
 }
@@ -142,7 +146,7 @@ fn raw_archive(input: &mut Chunks<'_>, content: &mut Content) -> io::Result<()> 
     let (start, before) = (input.position(), content.counts());
     let result = entries(input, content);
     content.unpacked(input.position() - start);
-    content.segment("cpio", before);
+    content.segment(None, before);
     result
 }
 
@@ -171,14 +175,17 @@ fn entries(input: &mut Chunks<'_>, content: &mut Content) -> io::Result<()> {
             return Err(truncated());
         }
         let padded = u64::from(data_bytes).next_multiple_of(4);
-        let is_complete = match entry {
-            Entry::Pass => input.skip(padded)?,
-            Entry::Keep(path) => {
-                let data = input.take(data_bytes as usize)?;
-                let is_complete = data.len() == data_bytes as usize;
-                content.keep(path, data);
-                is_complete && input.skip(padded - u64::from(data_bytes))?
+        let is_complete = if matches!(entry, Entry::Pass) {
+            input.skip(padded)?
+        } else {
+            let data = input.take(data_bytes as usize)?;
+            let is_complete = data.len() == data_bytes as usize;
+            match entry {
+                Entry::Keep(path) => content.keep(path, data),
+                Entry::Link(path) => content.link(path, data),
+                Entry::Pass => {}
             }
+            is_complete && input.skip(padded - u64::from(data_bytes))?
         };
         if !is_complete {
             return Err(truncated());

@@ -210,7 +210,7 @@ fn mutations_are_survived() {
 }
 
 /// A unified kernel image with a version and an initrd in its sections.
-fn uki(initrd: &[u8]) -> Vec<u8> {
+pub(super) fn uki(initrd: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 0x200];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"MZ");

@@ -6,13 +6,13 @@
 
 use kiln_volume::{Error, Result};
 
-const MAGIC: u32 = 0xB007_F457;
+pub(super) const MAGIC: u32 = 0xB007_F457;
 /// Major 2, minor 1: the only version there ever was in use.
-const VERSION: u32 = 0x0002_0001;
-const HAS_PREFIX: u32 = 0x8000_0000;
-const HAS_VALUES: u32 = 0x4000_0000;
-const HAS_CHILDREN: u32 = 0x2000_0000;
-const OFFSET_MASK: u32 = 0x0FFF_FFFF;
+pub(super) const VERSION: u32 = 0x0002_0001;
+pub(super) const HAS_PREFIX: u32 = 0x8000_0000;
+pub(super) const HAS_VALUES: u32 = 0x4000_0000;
+pub(super) const HAS_CHILDREN: u32 = 0x2000_0000;
+pub(super) const OFFSET_MASK: u32 = 0x0FFF_FFFF;
 
 /// The largest real index has about 60 000 values.
 const MAX_NODES: u32 = 1_000_000;

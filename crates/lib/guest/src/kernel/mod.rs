@@ -1,8 +1,12 @@
 //! Kernels of a Linux guest: their images, configurations and modules.
 
 mod config;
+pub(crate) mod depmod;
+#[cfg(test)]
+mod depmod_tests;
 mod find;
 mod image;
+mod index;
 mod kmod;
 mod modules;
 pub(crate) mod pe;
@@ -20,10 +24,13 @@ use crate::initramfs::Initramfs;
 pub(crate) use find::kernels;
 pub use image::KernelImage;
 pub(crate) use image::{image_architecture, image_version};
+pub use index::{IndexError, IndexWriter};
 pub use kmod::index_entries;
 pub(crate) use kmod::{alias_matches, text_aliases};
 pub use modules::unpack_module;
-pub(crate) use modules::{module_name, module_parameter_type};
+pub(crate) use modules::{
+    MAX_INDEX_BYTES, MAX_MODULE_BYTES, module_info, module_name, module_parameter_type,
+};
 pub use version::compare as compare_versions;
 
 /// An installed kernel.

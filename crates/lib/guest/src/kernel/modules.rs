@@ -18,8 +18,9 @@ use crate::kernel::Modules;
 const MAX_MODULES: usize = 100_000;
 const MAX_DEPTH: usize = 16;
 /// `modules.dep` of a generic kernel has about 600 KiB.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
-const MAX_MODULE_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// The largest driver (`amdgpu`) has about 25 MiB.
+pub(crate) const MAX_MODULE_BYTES: u64 = 64 << 20;
 
 /// The name of the module in the file `base`: without suffix, `-` as `_`. `None`: no module's name.
 pub(crate) fn module_name(base: &str) -> Option<String> {
@@ -67,7 +68,8 @@ impl Guest {
         Ok(self.tree.is_file(&path)?.then_some(path))
     }
 
-    fn modules_dir(&self, version: &str) -> String {
+    /// Where the modules of the kernel `version` are, as a path in the guest's tree.
+    pub(crate) fn modules_dir(&self, version: &str) -> String {
         let kernel = self.kernels.iter().find(|kernel| kernel.version == version);
         kernel
             .and_then(|kernel| kernel.modules_dir.clone())
@@ -207,10 +209,14 @@ pub(crate) fn module_parameter_type(
 ) -> Result<Option<String>> {
     let Some(bytes) = tree.read(path, MAX_MODULE_BYTES)? else { return Ok(None) };
     let Ok(bytes) = unpack_module(bytes) else { return Ok(None) };
-    let mark = format!("parmtype={parameter}:");
-    let Some(at) = memchr::memmem::find(&bytes, mark.as_bytes()) else { return Ok(None) };
-    let kind = bytes[at + mark.len()..].split(|&byte| byte == 0).next().unwrap_or_default();
-    Ok((kind.len() <= 32).then(|| String::from_utf8_lossy(kind).into_owned()))
+    let kind = module_info(&bytes, &format!("parmtype={parameter}:"));
+    Ok(kind.filter(|kind| kind.len() <= 32).map(|kind| String::from_utf8_lossy(kind).into_owned()))
+}
+
+/// What follows `start` (`vermagic=`) in the texts of a module.
+pub(crate) fn module_info<'a>(module: &'a [u8], start: &str) -> Option<&'a [u8]> {
+    let at = memchr::memmem::find(module, start.as_bytes())? + start.len();
+    module[at..].split(|&byte| byte == 0).next()
 }
 
 #[cfg(test)]

@@ -22,11 +22,13 @@ const ORIGINAL: &str = "kiln-orig";
 const OFF: &str = "kiln-off";
 
 /// Directories whose every file counts, whatever its suffix: nothing may be kept in them.
-const TAKE_ALL: [(&str, &str); 6] = [
-    // The `network` service takes `ifcfg-*`, and knows its own backup suffixes only.
+const TAKE_ALL: [(&str, &str); 7] = [
+    // The `network` service and wicked take `ifcfg-*`, and know their own backup suffixes only.
     ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network-scripts/kiln-off"),
     ("/etc/sysconfig/network", "/etc/sysconfig/network/kiln-off"),
     ("/etc/network/interfaces.d", "/etc/network/kiln-off"),
+    // Only elsewhere does NetworkManager want the ending `.nmconnection`.
+    ("/etc/NetworkManager/system-connections", "/etc/NetworkManager/kiln-off"),
     ("/etc/grub.d", "/etc/kiln-off/grub.d"),
     ("/boot/loader/entries", "/boot/loader/kiln-off"),
     ("/etc/cron.d", "/etc/kiln-off/cron.d"),
@@ -97,7 +99,7 @@ impl<'a> Draft<'a> {
 
     /// Inspect again, where an edit changed what inspection finds (boot entries, mounts).
     pub fn look_again(&mut self) {
-        self.staging.look_again();
+        self.staging.look_again_after(&self.edits);
     }
 
     /// Let the file at `path` hold `content`: its attributes stay, a new one is root's and has mode

@@ -7,15 +7,24 @@
 
 mod apply;
 mod bundle;
+#[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
+mod cmdline;
+mod dhcp;
 mod diff;
 mod draft;
 mod edit;
+mod lines;
 mod manifest;
 mod plan;
 mod refusal;
 mod select;
+mod selinux;
 mod staging;
 mod standardized_time_zone;
+#[cfg(test)]
+mod testing;
+mod units;
+mod yaml_text;
 
 use kiln_volume::Error;
 
@@ -31,7 +40,12 @@ pub use staging::{Mark, Staging};
 
 /// All repairs, in the order in which they are planned: the boot entries and the root first,
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
-pub static REPAIRS: &[&Repair] = &[&standardized_time_zone::STANDARDIZED_TIME_ZONE];
+#[rustfmt::skip] // one a line
+pub static REPAIRS: &[&Repair] = &[
+    &dhcp::DHCP,
+    &selinux::SELINUX,
+    &standardized_time_zone::STANDARDIZED_TIME_ZONE,
+];
 
 /// One way to mend what one check item finds.
 #[derive(Clone, Copy, Debug)]

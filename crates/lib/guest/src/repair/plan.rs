@@ -7,7 +7,7 @@ use super::edit::{Change, Edit};
 use super::refusal::{Refusal, codes};
 use super::staging::Staging;
 use super::{Bundle, Options, Repair, manifest};
-use crate::{CHECKS, Guest, Inspection, Item, Level, Status, run};
+use crate::{CHECKS, Inspection, Item, Level, Status, run};
 
 /// Free bytes that must be left on a volume that is written to: of the root, what the specification
 /// asks for; elsewhere, for the filesystem's own needs.
@@ -205,9 +205,7 @@ impl Planner<'_> {
             ));
         }
         self.check_space(&edits)?;
-        let before = self.staging.inspection().clone();
-        self.staging.look_again();
-        carry_over(&before, self.staging.inspection(), &edits);
+        self.staging.look_again_after(&edits);
         let after = run(self.staging.inspection(), CHECKS);
         let left = if commands.is_empty() {
             self.judge(repair, &after)?
@@ -280,27 +278,6 @@ impl Planner<'_> {
         let mut draft = Draft::new(&mut self.staging, &options, self.bundle);
         manifest::record(&mut draft, steps)?;
         Ok(draft.finish().0)
-    }
-}
-
-/// Unpacking an initramfs takes nearly all the time of a check: keep what was read of those that no
-/// edit touched.
-fn carry_over(before: &Inspection, after: &Inspection, edits: &[Edit]) {
-    if let (Some(before), Some(after)) = (before.guest(), after.guest()) {
-        let is_touched = |path: &str| {
-            let real = |guest: &Guest| guest.tree.locate(path).ok().flatten().map(|at| at.path);
-            let places = [real(before), real(after), Some(path.as_bytes().to_vec())];
-            places.iter().flatten().any(|place| {
-                edits.iter().any(|edit| {
-                    let to = match &edit.change {
-                        Change::Copy { to, .. } | Change::Rename { to } => to.as_str(),
-                        _ => "",
-                    };
-                    place == edit.path.as_bytes() || place == to.as_bytes()
-                })
-            })
-        };
-        before.cache.carry_initramfs(&after.cache, is_touched);
     }
 }
 

@@ -9,7 +9,7 @@ use kiln_volume::{
 
 use super::apply::Editor;
 use super::edit::{Attributes, Change, Digest, Edit, Entry};
-use crate::{Declared, Inspection, inspect};
+use crate::{Declared, Guest, Inspection, inspect};
 
 /// Files of this size and more are not digested: no edit replaces one.
 const MAX_DIGEST_BYTES: u64 = 256 << 20;
@@ -61,6 +61,14 @@ impl Staging {
     /// Inspect the disks as they now stand. What was found out before may no longer hold.
     pub fn look_again(&mut self) {
         self.inspection = inspect(self.layout.clone(), self.declared.clone());
+    }
+
+    /// As [`Staging::look_again`], where nothing but `edits` was done since the last look: what was
+    /// read of initial ramdisks that they leave alone is kept.
+    pub(super) fn look_again_after(&mut self, edits: &[Edit]) {
+        let before = self.inspection.clone();
+        self.look_again();
+        carry_over(&before, &self.inspection, edits);
     }
 
     fn tree(&self) -> Result<&Tree> {
@@ -124,6 +132,27 @@ impl Staging {
         }
         self.staged(&dir)?.link(dir.node, name, at.node)?;
         self.unlink(from)
+    }
+}
+
+/// Unpacking an initramfs takes nearly all the time of a check: keep what was read of those that no
+/// edit touched.
+fn carry_over(before: &Inspection, after: &Inspection, edits: &[Edit]) {
+    if let (Some(before), Some(after)) = (before.guest(), after.guest()) {
+        let is_touched = |path: &str| {
+            let real = |guest: &Guest| guest.tree.locate(path).ok().flatten().map(|at| at.path);
+            let places = [real(before), real(after), Some(path.as_bytes().to_vec())];
+            places.iter().flatten().any(|place| {
+                edits.iter().any(|edit| {
+                    let to = match &edit.change {
+                        Change::Copy { to, .. } | Change::Rename { to } => to.as_str(),
+                        _ => "",
+                    };
+                    place == edit.path.as_bytes() || place == to.as_bytes()
+                })
+            })
+        };
+        before.cache.carry_initramfs(&after.cache, is_touched);
     }
 }
 

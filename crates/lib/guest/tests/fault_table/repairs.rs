@@ -15,7 +15,10 @@ use crate::table::{Row, inspection};
 
 /// Rows whose fault a repair does not mend, and by which code it says so. A number that several rows
 /// share stands for all of them that are refused.
-const REFUSED: &[(u32, &str)] = &[];
+const REFUSED: &[(u32, &str)] = &[
+    // ifupdown without a DHCP client, on a guest that has no other network service.
+    (81, "Repair.DhcpNoClient"),
+];
 
 /// An editor whose `n`-th write fails.
 struct FailingAt<'a> {
