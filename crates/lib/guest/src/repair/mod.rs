@@ -5,7 +5,9 @@
 //! by every check item, so a plan that would not mend, or would break something else, is refused
 //! before anything is written.
 
+mod aegis;
 mod apply;
+mod assist;
 mod bundle;
 #[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
 mod cmdline;
@@ -15,10 +17,12 @@ mod draft;
 mod edit;
 mod lines;
 mod manifest;
+mod package;
 mod plan;
 mod refusal;
 mod select;
 mod selinux;
+mod service;
 mod staging;
 mod standardized_time_zone;
 #[cfg(test)]
@@ -29,7 +33,7 @@ mod yaml_text;
 use kiln_volume::Error;
 
 pub use apply::{Editor, apply};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, BundleError};
 pub use diff::unified;
 pub use draft::{Draft, GuestCommand};
 pub use edit::{Attributes, Change, Content, Digest, Edit, Entry};
@@ -44,6 +48,8 @@ pub use staging::{Mark, Staging};
 pub static REPAIRS: &[&Repair] = &[
     &dhcp::DHCP,
     &selinux::SELINUX,
+    &assist::ASSIST,
+    &aegis::AEGIS,
     &standardized_time_zone::STANDARDIZED_TIME_ZONE,
 ];
 
