@@ -9,6 +9,8 @@ use anyhow::{Context, Result, ensure};
 use kiln_fixtures::cpio::Cpio;
 use kiln_fixtures::{kernel_image, lvm};
 
+use crate::host::workspace;
+
 const BLOCK_BYTES: usize = 4096;
 
 /// Disk images: target and the commands that make `out` in an empty folder. `raw` is there.
@@ -209,11 +211,25 @@ pub(crate) fn make(corpus: &Path) -> Result<()> {
     write(&kernel.join("i386"), &kernel_image::bzimage_i386("6.1.0"))?;
     write(&kernel.join("arm64"), &kernel_image::arm64_image("6.1.0"))?;
     write(&kernel.join("zboot"), &kernel_image::arm64_zboot("6.1.0"))?;
+    recorded_machines(&corpus.join("compute_console"))?;
     let segment = lvm::striped(0, 2, &[("pv0", 0)]);
     let group =
         lvm::group_text("vg", 1, &["aaaaaabbbbccccddddeeeeffffgggggg"], &[("root", &[segment])]);
     write(&corpus.join("guest_rpm/ndb"), &ndb())?;
     write(&corpus.join("volume_lvm/group"), group.as_bytes())
+}
+
+/// What real machines said, from the tests of kiln-compute; before it the byte that chooses.
+fn recorded_machines(corpus: &Path) -> Result<()> {
+    let recorded = workspace().join("crates/core/compute/src/boot/recorded");
+    for entry in fs::read_dir(&recorded).with_context(|| recorded.display().to_string())? {
+        let entry = entry?;
+        let is_console = entry.path().extension().is_some_and(|suffix| suffix == "console");
+        let choice = if is_console { 0xff } else { 0xfe };
+        let bytes = [&[choice][..], &fs::read(entry.path())?].concat();
+        write(&corpus.join(entry.file_name()), &bytes)?;
+    }
+    Ok(())
 }
 
 /// The choice of ndb, one slot, and the package header it leads to. Debian's rpm has no ndb.

@@ -14,30 +14,35 @@ use crate::host::{as_root, run, workspace};
 pub(crate) struct Disk {
     /// Its file name without suffix.
     pub name: &'static str,
-    release: &'static str,
+    /// A release of Debian; `-dracut` after it: the initramfs is dracut's.
+    root: &'static str,
     layout: &'static str,
     /// Where the core image of a BIOS layout goes.
     core_sector: Option<u64>,
 }
 
-/// All of them: three releases, three filesystems, both firmwares, `/boot` apart, LVM.
+/// All of them: three releases, three filesystems, both firmwares, both makers of an initramfs, `/boot`
+/// apart, LVM.
 pub(crate) const DISKS: &[Disk] = &[
     disk("bookworm-bios-ext4", "bookworm", "bios-ext4", Some(2048)),
     disk("bookworm-uefi-ext4", "bookworm", "uefi-ext4", None),
     disk("bookworm-bios-xfs", "bookworm", "bios-xfs", Some(1)),
     disk("bookworm-uefi-btrfs", "bookworm", "uefi-btrfs", None),
     disk("bookworm-bios-lvm", "bookworm", "bios-lvm", Some(2048)),
+    disk("bookworm-dracut-bios-xfs", "bookworm-dracut", "bios-xfs", Some(1)),
+    disk("bookworm-dracut-uefi-ext4", "bookworm-dracut", "uefi-ext4", None),
+    disk("bookworm-dracut-uefi-btrfs", "bookworm-dracut", "uefi-btrfs", None),
     disk("bullseye-bios-ext4", "bullseye", "bios-ext4", Some(2048)),
     disk("trixie-uefi-ext4", "trixie", "uefi-ext4", None),
 ];
 
 const fn disk(
     name: &'static str,
-    release: &'static str,
+    root: &'static str,
     layout: &'static str,
     core_sector: Option<u64>,
 ) -> Disk {
-    Disk { name, release, layout, core_sector }
+    Disk { name, root, layout, core_sector }
 }
 
 /// Where images are kept between runs.
@@ -69,10 +74,10 @@ pub(crate) fn by_name(name: &str) -> Result<PathBuf> {
 
 fn build(disk: &Disk) -> Result<PathBuf> {
     let out = folder().join(format!("{}.raw", disk.name));
-    if is_fresh(&out) {
+    if is_fresh(&out, &disk_recipe()?) {
         return Ok(out);
     }
-    let root = debian_root(disk.release)?;
+    let root = debian_root(disk.root)?;
     let start = Instant::now();
     run(as_root(workspace().join("fixtures/debian/disk.sh")).arg(root).arg(disk.layout).arg(&out))?;
     if let Some(core_sector) = disk.core_sector {
@@ -82,32 +87,32 @@ fn build(disk: &Disk) -> Result<PathBuf> {
         let file = File::options().read(true).write(true).open(&out)?;
         kiln_fixtures::grub::embed(&file, &boot, &core, core_sector)?;
     }
-    fs::write(stamp(&out), recipe()?)?;
+    fs::write(stamp(&out), disk_recipe()?)?;
     eprintln!("made {} in {:.1} s", out.display(), start.elapsed().as_secs_f32());
     Ok(out)
 }
 
-fn debian_root(release: &str) -> Result<PathBuf> {
-    let root = folder().join("roots").join(release);
-    if is_fresh(&root) {
+fn debian_root(name: &str) -> Result<PathBuf> {
+    let root = folder().join("roots").join(name);
+    let recipe = script("root.sh")?;
+    if is_fresh(&root, &recipe) {
         return Ok(root);
     }
     let start = Instant::now();
-    eprintln!("making a Debian {release} root tree (most of a minute)");
+    eprintln!("making a Debian root tree, {name} (most of a minute)");
     fs::create_dir_all(folder().join("roots"))?;
     let part = root.with_extension("part");
     run(as_root("rm").arg("-rf").args([&part, &root]))?;
-    run(as_root(workspace().join("fixtures/debian/root.sh")).arg(release).arg(&part))?;
+    run(as_root(workspace().join("fixtures/debian/root.sh")).arg(name).arg(&part))?;
     run(as_root("mv").args([&part, &root]))?;
-    fs::write(stamp(&root), recipe()?)?;
+    fs::write(stamp(&root), recipe)?;
     eprintln!("made {} in {:.1} s", root.display(), start.elapsed().as_secs_f32());
     Ok(root)
 }
 
 /// Made by the scripts as they are now, not by an older version of them.
-fn is_fresh(made: &Path) -> bool {
-    let recorded = fs::read_to_string(stamp(made)).ok();
-    made.exists() && recorded.is_some() && recorded == recipe().ok()
+fn is_fresh(made: &Path, recipe: &str) -> bool {
+    made.exists() && fs::read_to_string(stamp(made)).is_ok_and(|recorded| recorded == recipe)
 }
 
 fn stamp(made: &Path) -> PathBuf {
@@ -116,7 +121,11 @@ fn stamp(made: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn recipe() -> Result<String> {
-    let script = |name| fs::read_to_string(workspace().join("fixtures/debian").join(name));
+/// A root does not depend on how disks are made, and is the slower part.
+fn disk_recipe() -> Result<String> {
     Ok(script("root.sh")? + &script("disk.sh")?)
+}
+
+fn script(name: &str) -> Result<String> {
+    Ok(fs::read_to_string(workspace().join("fixtures/debian").join(name))?)
 }

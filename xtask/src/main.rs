@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod bench;
+mod boots;
 mod demo;
 mod diff_map;
 mod diff_walk;
@@ -32,7 +33,7 @@ enum Command {
     Demo,
     /// Install what is missing and run all tests, or only the named tiers of them
     Test {
-        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults
+        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, boot
         tiers: Vec<String>,
     },
     /// Build the real images under target/fixtures (installs what is missing)

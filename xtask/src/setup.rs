@@ -47,6 +47,12 @@ pub(crate) const FIXTURES: Group = Group {
     ],
 };
 
+/// Running machines: `kiln boot`, and the helper VM with a kernel of Debian's.
+pub(crate) const MACHINES: Group = Group {
+    what_for: "machines",
+    packages: &["qemu-system-x86", "qemu-utils", "ovmf", "linux-image-cloud-amd64"],
+};
+
 /// What `cargo xtask bench` compares kiln with.
 pub(crate) const BENCH: Group = Group {
     what_for: "benchmarks",

@@ -6,14 +6,14 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::host::{is_root, run, tier, workspace};
-use crate::{diff_walk, images, real, setup, tidy};
+use crate::{boots, diff_walk, images, real, setup, tidy};
 
 /// A tier: the name to ask for it by, and what it does.
 type Tier = (&'static str, fn() -> Result<()>);
 
 /// The cheapest first.
 const TIERS: &[Tier] = &[
-    ("setup", || setup::ensure(&[setup::FIXTURES])),
+    ("setup", || setup::ensure(&[setup::FIXTURES, setup::MACHINES])),
     ("tidy", tidy::run),
     ("cargo", cargo_test),
     ("images", images::build_all),
@@ -23,6 +23,7 @@ const TIERS: &[Tier] = &[
     }),
     ("diff-map", || real::formats(&kiln("release")?)),
     ("faults", || real::test(&kiln("release")?)),
+    ("boot", || boots::every_disk(&kiln("release")?)),
 ];
 
 /// Install what is missing and run the tiers that `wanted` names; all where it names none.

@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 
 /// Check disk images before they go to a cloud: without booting, mounting or root
 #[derive(Debug, Parser)]
@@ -16,7 +17,8 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
     after_help = "\
 Start with:
   kiln check disk.qcow2      will it boot as a cloud instance?
-  kiln inspect disk.qcow2    what is on it?"
+  kiln inspect disk.qcow2    what is on it?
+  kiln boot disk.qcow2       does it start?"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -27,6 +29,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Check(CheckArgs),
     Inspect(InspectArgs),
+    Boot(BootArgs),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
     Completions {
@@ -134,6 +137,101 @@ pub(crate) struct InspectArgs {
     pub(crate) open: OpenArgs,
 }
 
+/// Boot an image in QEMU and tell how far it comes
+///
+/// Boots an overlay, which is thrown away: the image is not written. The guest gets an address by DHCP
+/// and reaches nothing else. What it says on its serial console is kept in a log and tells the stages:
+/// firmware, loader, kernel, initramfs, root mounted, init, network, login, cloud-init. A guest that
+/// certainly will not come further (a panic, an emergency shell, ...) is not waited for.
+///
+/// A guest that prints to its screen only is not seen to come anywhere: it needs the kernel parameter
+/// console=ttyS0.
+///
+/// Exit status: 0 it reached the goal, 1 it did not, 2 it could not be tried (QEMU is missing, ...).
+#[derive(Debug, Parser)]
+#[command(after_help = "\
+Examples:
+  kiln boot disk.qcow2                          to a login prompt, from virtio-blk
+  kiln boot --bus nvme --firmware uefi disk.raw
+  kiln boot --until network disk.vmdk           until it has an address by DHCP
+  kiln boot --marker 'my-app: ready' --timeout 600 disk.qcow2
+  kiln boot --format json disk.qcow2 | jq '.stages[-1].stage'")]
+pub(crate) struct BootArgs {
+    /// The image: a path; any format, told by content
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// What the disk is attached to
+    #[arg(long, value_enum, default_value_t = Bus::Virtio)]
+    pub(crate) bus: Bus,
+    /// What starts it [default: what the image is made for, BIOS where it is made for both]
+    #[arg(long, value_enum)]
+    pub(crate) firmware: Option<Firmware>,
+    /// What to wait for
+    #[arg(long, value_enum, default_value_t = Until::Login, conflicts_with = "marker")]
+    pub(crate) until: Until,
+    /// Wait for this text in a line of the console instead
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) marker: Option<String>,
+    /// How long to wait, in seconds
+    #[arg(long, value_name = "S", default_value_t = 300, value_parser = value_parser!(u32).range(1..=86_400))]
+    pub(crate) timeout: u32,
+    /// Memory, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = value_parser!(u32).range(128..=1_048_576))]
+    pub(crate) memory: u32,
+    /// Processors
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..=255))]
+    pub(crate) cpus: u32,
+    /// What runs the guest; auto is KVM where a test guest really runs under it, else emulation
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub(crate) accel: Accel,
+    /// Where to keep the console log [default: IMAGE's name with .console.log, in this folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) console: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = InspectFormat::Table)]
+    pub(crate) format: InspectFormat,
+    /// Let the image name backing and extent files in this folder or below it (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_backing: Vec<PathBuf>,
+}
+
+/// What a disk is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bus {
+    /// virtio-blk
+    Virtio,
+    /// NVMe
+    Nvme,
+    /// virtio-scsi
+    Scsi,
+}
+
+/// What starts a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Firmware {
+    Bios,
+    Uefi,
+}
+
+/// What a boot waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// A login prompt
+    Login,
+    /// A login prompt, and an address by DHCP, seen on the wire
+    Network,
+    /// A login prompt, and the end of cloud-init, which gets a data source: a disk labelled cidata
+    CloudInit,
+}
+
+/// What runs a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Accel {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
 /// How a check report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -147,7 +245,7 @@ pub(crate) enum Format {
     Junit,
 }
 
-/// How an inspection is printed.
+/// How an inspection, or the result of a boot, is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InspectFormat {
     /// For people

@@ -1,6 +1,7 @@
 //! The `kiln` command. Standard output is data, standard error is talk.
 
 mod args;
+mod boot;
 mod check;
 mod inspect;
 mod open;
@@ -16,6 +17,8 @@ use args::{Args, Command};
 
 /// Did what was asked, and found a risk at or above the threshold.
 pub(crate) const EXIT_RISK: u8 = 1;
+/// Booted an image, which did not come as far as it should.
+pub(crate) const EXIT_NOT_REACHED: u8 = 1;
 /// Could not do what was asked, as opposed to "did it and found a risk". Clap uses it, too.
 pub(crate) const EXIT_FAILED: u8 = 2;
 
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Boot(args) => boot::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "kiln", &mut script);

@@ -17,6 +17,7 @@ fn no_arguments_show_the_help() {
       check        Check whether images will boot and behave as cloud instances
       inspect      Show what is on an image: partitions, filesystems, systems, kernels, boot entries,
                    packages
+      boot         Boot an image in QEMU and tell how far it comes
       completions  Print a shell completion script
       man          Write the man pages into a folder
       help         Print this message or the help of the given subcommand(s)
@@ -28,6 +29,7 @@ fn no_arguments_show_the_help() {
     Start with:
       kiln check disk.qcow2      will it boot as a cloud instance?
       kiln inspect disk.qcow2    what is on it?
+      kiln boot disk.qcow2       does it start?
     ");
 }
 
@@ -42,6 +44,9 @@ fn help_names_the_status_and_has_examples() {
     {
         assert!(help.contains(part), "{part} is not in\n{help}");
     }
+    let boot = run(folder.path(), "boot --help");
+    assert!(stdout(&boot).contains("Exit status: 0 it reached the goal"));
+    assert!(stdout(&boot).contains("Examples:\n  kiln boot"));
     assert!(stdout(&run(folder.path(), "inspect --help")).contains("Examples:\n  kiln inspect"));
     assert!(stdout(&run(folder.path(), "--version")).starts_with("kiln 0."));
 }
@@ -64,7 +69,7 @@ fn completions_know_the_commands() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let output = run(folder.path(), &format!("completions {shell}"));
         assert_eq!(output.status.code(), Some(0), "{shell}");
-        for word in ["inspect", "fail-on", "packages"] {
+        for word in ["inspect", "fail-on", "packages", "firmware"] {
             assert!(stdout(&output).contains(word), "{shell} does not complete {word}");
         }
     }
@@ -75,9 +80,12 @@ fn man_pages_are_written_for_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), "man --out man/man1");
     assert_eq!((output.status.code(), stdout(&output)), (Some(0), ""));
-    for (name, word) in
-        [("kiln", "SUBCOMMANDS"), ("kiln-check", "fail"), ("kiln-inspect", "packages")]
-    {
+    for (name, word) in [
+        ("kiln", "SUBCOMMANDS"),
+        ("kiln-check", "fail"),
+        ("kiln-inspect", "packages"),
+        ("kiln-boot", "nvme"),
+    ] {
         let path = folder.path().join(format!("man/man1/{name}.1"));
         let page = std::fs::read_to_string(path).unwrap();
         assert!(page.contains(".TH ") && page.contains(word), "{name}");

@@ -3,6 +3,7 @@
 //! Images are made by each test: a partition table and an ext4 made by `mke2fs -d`, which needs
 //! neither root nor a mount. What a snapshot must not depend on is hidden by a named filter.
 
+mod boot;
 mod check;
 mod command;
 mod disk;

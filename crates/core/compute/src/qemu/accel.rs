@@ -59,8 +59,11 @@ impl Accelerator {
 
 const KVM: &str = "/dev/kvm";
 
-/// How long the probe may run. Under a KVM that works it takes a tenth of this.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the probe may run under KVM. Where that works it takes a tenth of this.
+const KVM_PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long it may run emulated, which only tests do: on however busy a host.
+const TCG_PROBE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long an answer is remembered for other processes. A host's KVM changes with its kernel
 /// (another boot id) or its QEMU (both are in the key), or because somebody mends it meanwhile.
@@ -134,7 +137,11 @@ impl Qemu {
         command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         command.args(["-drive", "file=probe.raw,format=raw,if=ide,readonly=off"]);
         let mut process = Process::spawn(command)?;
-        let status = process.wait_until(Instant::now() + PROBE_TIMEOUT)?;
+        let timeout = match accelerator {
+            Accelerator::Kvm => KVM_PROBE_TIMEOUT,
+            Accelerator::Tcg => TCG_PROBE_TIMEOUT,
+        };
+        let status = process.wait_until(Instant::now() + timeout)?;
         Ok(status.and_then(|status| status.code()) == Some(PROBE_STATUS))
     }
 }
