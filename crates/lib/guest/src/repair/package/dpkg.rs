@@ -69,14 +69,6 @@ fn control(package: &Package) -> &str {
     control.and_then(|(_, content)| content.text()).unwrap_or_default()
 }
 
-/// The files that are configuration: dpkg leaves the owner's versions of them.
-pub(super) fn conffiles(package: &Package) -> BTreeSet<&str> {
-    let list = package.control.iter().find(|(name, _)| name == "conffiles");
-    let text = list.and_then(|(_, content)| content.text()).unwrap_or_default();
-    // `remove-on-upgrade PATH` names one that the package no longer has.
-    text.lines().map(str::trim).filter(|line| line.starts_with('/')).collect()
-}
-
 /// The paths that the installed version of the package has.
 pub(super) fn old_list(tree: &Tree, package: &Package) -> Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
@@ -154,10 +146,9 @@ fn stanza(package: &Package, files: &[PackedFile], configured: Option<String>) -
             let _ = writeln!(text, "{}", line.trim_end());
         }
     }
-    let conffiles = conffiles(package);
-    if !conffiles.is_empty() {
+    if !package.conffiles.is_empty() {
         text.push_str("Conffiles:\n");
-        for file in files.iter().filter(|file| conffiles.contains(file.path.as_str())) {
+        for file in files.iter().filter(|file| package.conffiles.contains(&file.path)) {
             if let Body::File(content) = &file.body {
                 let _ = writeln!(text, " {} {}", file.path, md5_of(content));
             }

@@ -4,12 +4,12 @@
 //! entered where dpkg looks. With [`Options::exec`](crate::repair::Options::exec) the packages are
 //! only put beside the guest's own package manager, which then does all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_volume::{Error, Result, Tree};
 
 use super::closure::{Choice, choose};
-use super::installed::Installed;
+use super::installed::{Installed, other_rpm_owner};
 use super::payload::{Body, Owner, PackedFile};
 use super::{Kind, Package, dpkg};
 use crate::repair::bundle::Key;
@@ -113,12 +113,19 @@ fn refuse_early_scripts(package: &Package) -> std::result::Result<(), Refusal> {
 
 fn unpack(draft: &mut Draft, package: &Package, reason: &str) -> Result<()> {
     let files = package.payload()?;
-    let reason = format!("install {}: {reason}", package.title());
+    let reason = match package.kind {
+        Kind::Deb => format!("install {}: {reason}", package.title()),
+        // Its checksums and indexes are not kiln's to write: the guest's rpm is told by a later
+        // installation of the same package.
+        Kind::Rpm => format!("install {} (rpm's database is not told): {reason}", package.title()),
+    };
     let accounts = Accounts::read(draft.tree()?)?;
-    let conffiles = dpkg::conffiles(package);
-    let old = dpkg::old_list(draft.tree()?, package)?;
+    let old = match package.kind {
+        Kind::Deb => dpkg::old_list(draft.tree()?, package)?,
+        Kind::Rpm => BTreeSet::new(),
+    };
     for file in &files {
-        if conffiles.contains(file.path.as_str()) && draft.tree()?.exists(&file.path)? {
+        if package.conffiles.contains(&file.path) && draft.tree()?.exists(&file.path)? {
             continue;
         }
         if !old.contains(&file.path) {
@@ -136,7 +143,10 @@ fn unpack(draft: &mut Draft, package: &Package, reason: &str) -> Result<()> {
             draft.retire(path, &reason)?;
         }
     }
-    dpkg::record(draft, package, &files, &reason)
+    match package.kind {
+        Kind::Deb => dpkg::record(draft, package, &files, &reason),
+        Kind::Rpm => Ok(()),
+    }
 }
 
 /// A file of another package is not overwritten, as dpkg does not.
@@ -148,7 +158,11 @@ fn refuse_foreign(tree: &Tree, package: &Package, file: &PackedFile) -> Result<(
     if is_same {
         return Ok(());
     }
-    match dpkg::other_owner(tree, package, &file.path)? {
+    let owner = match package.kind {
+        Kind::Deb => dpkg::other_owner(tree, package, &file.path)?,
+        Kind::Rpm => other_rpm_owner(tree, &package.name, &file.path)?,
+    };
+    match owner {
         None => Ok(()),
         Some(owner) => Err(Error::unsupported(format!(
             "{} would overwrite {}, a file of the package {owner}",
