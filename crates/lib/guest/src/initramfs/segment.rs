@@ -22,7 +22,7 @@ use crate::check::driver::{Facts, is_modprobe_config, keeps_from_loading};
 use crate::initramfs::union::Union;
 use crate::initramfs::{Codec, CpioWriter, Initramfs, SegmentError, SegmentRefusal};
 use crate::kernel::depmod::builtin_index;
-use crate::kernel::{MAX_MODULE_BYTES, module_info, pe, unpacked_module};
+use crate::kernel::{MAX_MODULE_BYTES, module_info, pe, unpack_module};
 
 const PLAIN: &str = ".ko";
 
@@ -285,7 +285,7 @@ fn module_file(
         why: why.to_owned(),
     };
     let bytes = tree.read(path, MAX_MODULE_BYTES)?.ok_or_else(|| wrong("it is not there"))?;
-    let module = unpacked_module(bytes.clone()).ok_or_else(|| wrong("it does not unpack"))?;
+    let module = unpack_module(bytes.clone()).map_err(|_| wrong("it does not unpack"))?;
     if !module.starts_with(b"\x7FELF") {
         return Err(wrong("it is no ELF file").into());
     }

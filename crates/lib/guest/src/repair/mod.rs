@@ -16,6 +16,7 @@ mod cmdline;
 mod dhcp;
 mod diff;
 mod draft;
+mod drivers;
 mod edit;
 mod lines;
 mod manifest;
@@ -48,6 +49,8 @@ pub use staging::{Mark, Staging};
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
 #[rustfmt::skip] // one a line
 pub static REPAIRS: &[&Repair] = &[
+    &drivers::VIRTIO,
+    &drivers::NVME,
     &dhcp::DHCP,
     &selinux::SELINUX,
     &assist::ASSIST,

@@ -18,6 +18,19 @@ use crate::table::{Row, inspection};
 /// Rows whose fault a repair does not mend, and by which code it says so. A number that several rows
 /// share stands for all of them that are refused.
 const REFUSED: &[(u32, &str)] = &[
+    // The module is on no disk, and no other kernel is installed.
+    (25, "Repair.VirtioNoModule"),
+    (34, "Repair.VirtioNoModule"),
+    (38, "Repair.VirtioNoModule"),
+    // Linux 2.6.18 never had the driver.
+    (41, "Repair.VirtioNoModule"),
+    // Nothing to append to, or nothing that what is appended would fit: only a new one would help.
+    (29, "Repair.ExecDisabled"),
+    (30, "Repair.ExecDisabled"),
+    (31, "Repair.ExecDisabled"),
+    (146, "Repair.ExecDisabled"),
+    // The initrd of RHEL 5 names its modules in a script.
+    (145, "Repair.ExecDisabled"),
     // ifupdown without a DHCP client, on a guest that has no other network service.
     (81, "Repair.DhcpNoClient"),
     // The bundle of these tests has no installer.
