@@ -168,7 +168,10 @@ fn the_vendors_package_is_installed_and_started() {
     let options = Options { exec: true, ..Options::default() };
     let guest = without_assist(Phony::debian());
     let plan = made(&guest, &ASSIST, &options, &amd64);
-    assert_eq!(plan.commands()[0].argv.last().unwrap(), "/var/lib/kiln/bundle/assist.deb");
+    assert_eq!(
+        plan.commands()[0].argv.last().unwrap(),
+        "/var/lib/kiln/bundle/aliyun-assist/assist.deb"
+    );
     assert!(matches!(&plan.steps[0].result, StepResult::Planned { left: None, .. }));
 }
 

@@ -138,6 +138,24 @@ impl Bundle {
         Ok(self)
     }
 
+    /// Read every package to its end, which planning does only for those that it installs. The number
+    /// of their files.
+    ///
+    /// # Errors
+    ///
+    /// The first package whose files cannot be read or may not be installed.
+    pub fn verify(&self) -> Result<usize, BundleError> {
+        let mut n_files = 0;
+        for package in self.packages.iter() {
+            let files = package.payload().map_err(|error| BundleError::Package {
+                file: package.file.clone(),
+                reason: error.to_string(),
+            })?;
+            n_files += files.len();
+        }
+        Ok(n_files)
+    }
+
     /// Paths with content, sorted.
     pub fn files(&self) -> impl Iterator<Item = (&str, &Arc<[u8]>)> {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes))
@@ -374,6 +392,7 @@ mod tests {
         let bundle = Bundle::new(files).unwrap();
         let found = bundle.packages_for(&key(&["rocky", "rhel"], "9.4"), Kind::Deb);
         let found: Vec<_> = found.iter().map(|package| package.file.as_str()).collect();
+        assert_eq!(bundle.verify(), Ok(0));
         assert_eq!(found, ["rocky/9/x86_64/3.deb", "rocky/9/x86_64/2.deb", "rhel/9/amd64/1.deb"]);
     }
 

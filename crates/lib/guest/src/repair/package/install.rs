@@ -84,16 +84,19 @@ fn hand_over(
         // dpkg asks on the console about configuration that the owner changed, unless told.
         _ => ["dpkg", "--force-confold", "--force-confdef", "-i"].map(str::to_owned).to_vec(),
     };
+    // Two repairs of one plan have a directory each: the first one's is gone when the second runs.
+    let name = packages.first().map_or("", |package| package.name.as_str());
+    let directory = format!("{STAGED_PACKAGES}/{name}");
     for package in packages {
         let name = package.file.rsplit('/').next().unwrap_or(&package.file);
-        let path = format!("{STAGED_PACKAGES}/{name}");
+        let path = format!("{directory}/{name}");
         let why = format!("{} for the guest's package manager: {reason}", package.title());
         draft.write(&path, package.bytes(), why)?;
         argv.push(path);
     }
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     draft.run(&argv, reason)?;
-    Ok(())
+    draft.run(&["rm", "-r", &directory], "the packages are installed")
 }
 
 fn refuse_early_scripts(package: &Package) -> std::result::Result<(), Refusal> {
@@ -124,7 +127,11 @@ fn unpack(draft: &mut Draft, package: &Package, reason: &str) -> Result<()> {
         Kind::Deb => dpkg::old_list(draft.tree()?, package)?,
         Kind::Rpm => BTreeSet::new(),
     };
-    for file in &files {
+    let filter = match package.kind {
+        Kind::Deb => dpkg::Filter::read(draft.tree()?)?,
+        Kind::Rpm => dpkg::Filter::default(),
+    };
+    for file in files.iter().filter(|file| !filter.leaves_out(file)) {
         if package.conffiles.contains(&file.path) && draft.tree()?.exists(&file.path)? {
             continue;
         }

@@ -181,7 +181,9 @@ fn a_package_is_unpacked_where_rpm_knows_what_it_needs() {
     assert_eq!((attributes.uid, attributes.gid, attributes.mode), (99, 4, 0o750));
     let options = Options { exec: true, ..Options::default() };
     let (_, argv) = planned(&guest, vec![(at, sample())], &options).unwrap();
-    assert_eq!(argv, ["rpm", "-U", "--replacepkgs", "/var/lib/kiln/bundle/sample.rpm"]);
+    let staged = "/var/lib/kiln/bundle/sample";
+    let file = format!("{staged}/sample.rpm");
+    assert_eq!(argv, ["rpm", "-U", "--replacepkgs", &file, "rm", "-r", staged]);
 }
 
 #[test]
