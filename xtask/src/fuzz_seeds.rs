@@ -72,7 +72,23 @@ const IMAGES: &[(&str, &str)] = &[
         "rpm --define '_db_backend sqlite' --dbpath $PWD/db --initdb; printf '\\0' > out; \
          cat db/rpmdb.sqlite >> out",
     ),
+    ("package_deb", DEB),
+    ("package_rpm", RPM),
 ];
+
+/// Uncompressed, so that a changed byte is a changed byte of the archive.
+const DEB: &str = "mkdir -p d/DEBIAN d/etc; cp file d/etc/f 2>/dev/null || echo x > d/etc/f; \
+    ln -s f d/etc/l; ln d/etc/f d/etc/h; printf '/etc/f\\n' > d/DEBIAN/conffiles; \
+    printf 'Package: a\\nVersion: 1:2-3\\nArchitecture: all\\nMaintainer: N <n@example.com>\\n' \
+    > d/DEBIAN/control; \
+    printf 'Depends: b (>= 1) | c\\nProvides: e (= 2)\\nDescription: x\\n' >> d/DEBIAN/control; \
+    dpkg-deb --root-owner-group -Znone -b d out";
+const RPM: &str = "printf 'Name: a\\nVersion: 1\\nRelease: 2\\nSummary: x\\nLicense: x\\n\
+    BuildArch: noarch\\nRequires: b >= 1, (c or (d if e))\\n%%description\\nx\\n%%install\\n\
+    mkdir -p %%{buildroot}/etc; echo x > %%{buildroot}/etc/f; ln -s f %%{buildroot}/etc/l\\n\
+    %%files\\n%%config /etc/f\\n/etc/l\\n' > a.spec; \
+    HOME=$PWD rpmbuild -bb --quiet --define \"_topdir $PWD/t\" --define '_binary_payload w.ufdio' a.spec; \
+    cp t/RPMS/noarch/*.rpm out";
 
 /// Targets whose inputs are only the used blocks of an image.
 const SPARSE: &[&str] = &["disk_vhdx", "fs_ext", "fs_xfs", "fs_btrfs", "fs_fat", "volume_scan"];

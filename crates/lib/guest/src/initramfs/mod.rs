@@ -25,6 +25,7 @@ use crate::kernel::pe;
 
 pub(crate) use codec::Codec;
 pub use cpio::{CpioError, CpioWriter};
+pub(crate) use reader::Newc;
 pub use refusal::{SegmentError, SegmentRefusal};
 pub use segment::{Segment, SegmentFile, SegmentRequest, driver_segment};
 pub(crate) use stream::Part;

@@ -195,25 +195,54 @@ fn entries(input: &mut Chunks<'_>, content: &mut Content) -> io::Result<()> {
 
 /// Mode, length of the data and length of the name with its NUL.
 fn fields(header: &[u8; HEADER_BYTES]) -> io::Result<(u32, u32, usize)> {
-    if !is_archive(header) {
-        let magic = header[..6].escape_ascii();
-        return Err(io::Error::other(format!("an entry starts with `{magic}`, not with 070701")));
+    let Newc { mode, data_bytes, name_bytes, .. } = Newc::decode(header)?;
+    Ok((mode, data_bytes, name_bytes))
+}
+
+/// The fields of an entry's header that anyone asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Newc {
+    pub(crate) inode: u32,
+    pub(crate) mode: u32,
+    pub(crate) n_links: u32,
+    pub(crate) data_bytes: u32,
+    /// With its NUL; at least 1.
+    pub(crate) name_bytes: usize,
+}
+
+impl Newc {
+    /// The length of a header.
+    pub(crate) const BYTES: usize = HEADER_BYTES;
+
+    /// Decode a header.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none, or its name is longer than a path.
+    pub(crate) fn decode(header: &[u8; HEADER_BYTES]) -> io::Result<Self> {
+        if !is_archive(header) {
+            let magic = header[..6].escape_ascii();
+            return Err(io::Error::other(format!(
+                "an entry starts with `{magic}`, not with 070701"
+            )));
+        }
+        let field = |index: usize| {
+            let digits = &header[6 + 8 * index..14 + 8 * index];
+            digits.iter().try_fold(0_u32, |value, &digit| {
+                let digit = char::from(digit).to_digit(16)?;
+                Some(value << 4 | digit)
+            })
+        };
+        let fields = (field(0), field(1), field(4), field(6), field(11));
+        let (Some(inode), Some(mode), Some(n_links), Some(data_bytes), Some(name)) = fields else {
+            return Err(io::Error::other("an entry's header is not hexadecimal"));
+        };
+        let name_bytes = name as usize;
+        if name_bytes == 0 || name_bytes > MAX_NAME_BYTES {
+            return Err(io::Error::other(format!("an entry's name has {name_bytes} bytes")));
+        }
+        Ok(Self { inode, mode, n_links, data_bytes, name_bytes })
     }
-    let field = |index: usize| {
-        let digits = &header[6 + 8 * index..14 + 8 * index];
-        digits.iter().try_fold(0_u32, |value, &digit| {
-            let digit = char::from(digit).to_digit(16)?;
-            Some(value << 4 | digit)
-        })
-    };
-    let (Some(mode), Some(data), Some(name)) = (field(1), field(6), field(11)) else {
-        return Err(io::Error::other("an entry's header is not hexadecimal"));
-    };
-    let name = name as usize;
-    if name == 0 || name > MAX_NAME_BYTES {
-        return Err(io::Error::other(format!("an entry's name has {name} bytes")));
-    }
-    Ok((mode, data, name))
 }
 
 /// Leave out what Documentation/admin-guide/bootconfig.rst lets tools append to an initrd.

@@ -1,7 +1,7 @@
 //! Installed packages, from the databases of dpkg, rpm, apk and pacman.
 
 mod bdb;
-mod rpm;
+pub(crate) mod rpm;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -16,6 +16,16 @@ use crate::inspect::Guest;
 const MAX_DB_BYTES: u64 = 512 << 20;
 /// No installed system comes near.
 const MAX_ENTRIES: usize = 100_000;
+
+/// Where rpm has or had its database.
+const RPM_DATABASES: [(PackageDbKind, &str); 6] = [
+    (PackageDbKind::RpmSqlite, "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
+    (PackageDbKind::RpmNdb, "/usr/lib/sysimage/rpm/Packages.db"),
+    (PackageDbKind::RpmBdb, "/usr/lib/sysimage/rpm/Packages"),
+    (PackageDbKind::RpmSqlite, "/var/lib/rpm/rpmdb.sqlite"),
+    (PackageDbKind::RpmNdb, "/var/lib/rpm/Packages.db"),
+    (PackageDbKind::RpmBdb, "/var/lib/rpm/Packages"),
+];
 
 /// A package database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,19 +94,31 @@ impl Guest {
     }
 }
 
+/// Show `see` each header of the first of rpm's databases that is there. `false`: there is none.
+///
+/// # Errors
+///
+/// As [`PackageDb::parse`].
+pub(crate) fn each_rpm_header(tree: &Tree, see: &mut dyn FnMut(&rpm::Header)) -> Result<bool> {
+    for (kind, path) in RPM_DATABASES {
+        let Some(bytes) = tree.read(path, MAX_DB_BYTES)? else { continue };
+        let mut each = |bytes: &[u8]| {
+            if let Some(header) = rpm::Header::parse(bytes) {
+                see(&header);
+            }
+        };
+        rpm::headers(kind, &bytes, &mut each).map_err(|error| error.in_location(path))?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
 /// Every package database in `tree`.
 pub(crate) fn read_all(tree: &Tree) -> Result<Vec<PackageDb>> {
     let mut found = Vec::new();
-    for (kind, path) in [
-        (PackageDbKind::Dpkg, "/var/lib/dpkg/status"),
-        (PackageDbKind::RpmSqlite, "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
-        (PackageDbKind::RpmNdb, "/usr/lib/sysimage/rpm/Packages.db"),
-        (PackageDbKind::RpmBdb, "/usr/lib/sysimage/rpm/Packages"),
-        (PackageDbKind::RpmSqlite, "/var/lib/rpm/rpmdb.sqlite"),
-        (PackageDbKind::RpmNdb, "/var/lib/rpm/Packages.db"),
-        (PackageDbKind::RpmBdb, "/var/lib/rpm/Packages"),
-        (PackageDbKind::Apk, "/lib/apk/db/installed"),
-    ] {
+    let (dpkg, apk) = ("/var/lib/dpkg/status", "/lib/apk/db/installed");
+    let others = [(PackageDbKind::Dpkg, dpkg), (PackageDbKind::Apk, apk)];
+    for (kind, path) in others.into_iter().chain(RPM_DATABASES) {
         // One directory may be a link to the other.
         let Some(at) = tree.locate(path)? else { continue };
         let path = String::from_utf8_lossy(&at.path).into_owned();

@@ -138,6 +138,24 @@ impl Bundle {
         Ok(self)
     }
 
+    /// Read every package to its end, which planning does only for those that it installs. The number
+    /// of their files.
+    ///
+    /// # Errors
+    ///
+    /// The first package whose files cannot be read or may not be installed.
+    pub fn verify(&self) -> Result<usize, BundleError> {
+        let mut n_files = 0;
+        for package in self.packages.iter() {
+            let files = package.payload().map_err(|error| BundleError::Package {
+                file: package.file.clone(),
+                reason: error.to_string(),
+            })?;
+            n_files += files.len();
+        }
+        Ok(n_files)
+    }
+
     /// Paths with content, sorted.
     pub fn files(&self) -> impl Iterator<Item = (&str, &Arc<[u8]>)> {
         self.files.iter().map(|(path, bytes)| (path.as_str(), bytes))
@@ -295,5 +313,98 @@ impl fmt::Display for Key {
             _ => &self.version,
         };
         write!(f, "{distribution}/{version}/{}", self.architecture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kiln_fixtures::deb::Deb;
+    use kiln_fixtures::phony::{arm64_elf, elf};
+
+    use super::*;
+
+    fn deb(version: &str, architecture: &str) -> Vec<u8> {
+        Deb::new("a", version, architecture).build()
+    }
+
+    fn key(distributions: &[&str], version: &str) -> Key {
+        Key {
+            distributions: distributions.iter().map(ToString::to_string).collect(),
+            version: version.to_owned(),
+            architecture: "x86_64".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_bad_file_is_named() {
+        let error = |file: &str, bytes: Vec<u8>| {
+            let files = [("README".to_owned(), Vec::new()), (file.to_owned(), bytes)];
+            Bundle::new(files).unwrap_err().to_string()
+        };
+        let place = "a package is looked for in <distribution>/<version>/<architecture>/ or \
+                     assist/<architecture>/";
+        for file in
+            ["a.deb", "debian/a.deb", "debian/12/a.deb", "debian/12/x/y/a.deb", "assist/a.deb"]
+        {
+            assert_eq!(error(file, deb("1", "all")), format!("{file}: {place}"));
+        }
+        let file = "debian/12/arm64/a.deb";
+        assert_eq!(
+            error(file, deb("1", "amd64")),
+            format!("{file}: a package for amd64, in a directory for arm64")
+        );
+        let file = "debian/12/all/a.deb";
+        assert_eq!(
+            error(file, deb("1", "amd64")),
+            format!("{file}: a package for amd64, in a directory for all")
+        );
+        let message = error("debian/12/x86_64/a.rpm", b"<html>".to_vec());
+        assert!(message.starts_with("debian/12/x86_64/a.rpm: not a "), "{message}");
+        let agent = |architecture, program| Bundle::default().with_own_agent(architecture, program);
+        assert_eq!(
+            agent("x86_64", arm64_elf()).unwrap_err().to_string(),
+            "kiln's own agent for x86_64 is no program for it"
+        );
+        assert!(agent("x86_64", elf()).is_ok() && agent("arm64", arm64_elf()).is_ok());
+    }
+
+    #[test]
+    fn directories_are_searched_from_the_closest_to_the_widest() {
+        let directories = key(&["rocky", "rhel"], "9.4").directories();
+        assert_eq!(directories[..3], ["rocky/9.4/x86_64", "rocky/9.4/noarch", "rocky/9/x86_64"]);
+        let place = |wanted: &str| directories.iter().position(|found| found == wanted).unwrap();
+        for pair in [
+            ["rocky/9/noarch", "rocky/any/x86_64"],
+            ["rocky/any/noarch", "rhel/9.4/x86_64"],
+            ["rhel/any/noarch", "any/any/x86_64"],
+        ] {
+            assert!(place(pair[0]) < place(pair[1]), "{pair:?}");
+        }
+        let files = [
+            ("rhel/9/amd64/1.deb", deb("9", "amd64")),
+            ("rocky/9/x86_64/2.deb", deb("1", "amd64")),
+            ("rocky/9/x86_64/3.deb", deb("2", "all")),
+            ("rocky/8/x86_64/4.deb", deb("3", "all")),
+            ("rocky/9/arm64/5.deb", deb("4", "arm64")),
+            ("Packages.gz", Vec::new()),
+        ];
+        let files = files.map(|(path, bytes)| (path.to_owned(), bytes));
+        let bundle = Bundle::new(files).unwrap();
+        let found = bundle.packages_for(&key(&["rocky", "rhel"], "9.4"), Kind::Deb);
+        let found: Vec<_> = found.iter().map(|package| package.file.as_str()).collect();
+        assert_eq!(bundle.verify(), Ok(0));
+        assert_eq!(found, ["rocky/9/x86_64/3.deb", "rocky/9/x86_64/2.deb", "rhel/9/amd64/1.deb"]);
+    }
+
+    #[test]
+    fn a_guest_is_named_as_its_directory_would_be() {
+        for (id, version, expected) in [
+            ("debian", "12.15", "debian/12/x86_64"),
+            ("ubuntu", "22.04", "ubuntu/22.04/x86_64"),
+            ("centos", "7.9.2009", "centos/7/x86_64"),
+            ("arch", "any", "arch/any/x86_64"),
+        ] {
+            assert_eq!(key(&[id], version).to_string(), expected);
+        }
     }
 }

@@ -8,8 +8,9 @@ use kiln_volume::{Error, FileType, Result, Tree, Xattr};
 
 use super::apply::Editor;
 use super::edit::{Attributes, Change, Content, Digest, Edit, Entry};
+use super::refusal::{Refusal, codes};
 use super::staging::{self, Staging};
-use super::{Bundle, Options};
+use super::{Bundle, Options, Stop};
 use crate::{Guest, Inspection};
 
 /// What a repair replaces is never larger: configuration has some KiB, dpkg's database of a desktop
@@ -335,10 +336,18 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     ///
-    /// Where it does not.
-    pub fn run(&mut self, argv: &[&str], reason: impl Into<String>) -> Result<()> {
+    /// `Repair.ExecDisabled` where it does not.
+    pub fn run(
+        &mut self,
+        argv: &[&str],
+        reason: impl Into<String>,
+    ) -> std::result::Result<(), Stop> {
         if !self.options.exec {
-            return Err(Error::unsupported("programs of the guest may not be run without --exec"));
+            let program = argv.first().copied().unwrap_or_default();
+            let reason = format!("{program} of the guest has to run: {}", reason.into());
+            return Err(Refusal::new(codes::EXEC_DISABLED, reason)
+                .hint("allow it with --exec, which runs it in a machine without network")
+                .into());
         }
         let argv = argv.iter().map(ToString::to_string).collect();
         self.commands.push(GuestCommand { argv, reason: reason.into() });

@@ -6,6 +6,8 @@
 //! before anything is written.
 
 mod aegis;
+#[cfg(test)]
+mod agent_tests;
 mod apply;
 mod assist;
 mod bundle;

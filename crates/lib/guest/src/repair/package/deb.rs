@@ -9,7 +9,7 @@ use kiln_volume::{Error, Kind as ErrorKind, Result};
 
 use super::payload::{self, Body, PackedFile};
 use super::version::{Bound, Relation};
-use super::{Capability, EarlyScript, Kind, Package, Requirement};
+use super::{Capability, EarlyScript, Kind, Package, Requirement, is_word};
 use crate::repair::edit::Content;
 
 const AR_MAGIC: &[u8] = b"!<arch>\n";
@@ -47,6 +47,7 @@ pub(super) fn read(file: &str, bytes: Arc<[u8]>) -> Result<Package> {
         provides: capabilities(&fields.get("Provides").unwrap_or_default()),
         conflicts: conflicts.flatten().collect(),
         files: Vec::new(),
+        conffiles: conffiles(&control),
         early_scripts: early_script(&control).into_iter().collect(),
         control: Arc::new(control),
         bytes,
@@ -83,12 +84,6 @@ fn member<'a>(bytes: &'a [u8], name: &str) -> Result<&'a [u8]> {
         rest = after.get(size % 2..).unwrap_or_default();
     }
     Err(Error::corrupt(format!("no {name} in it")))
-}
-
-/// Names, versions and architectures become parts of paths and lines of dpkg's database.
-fn is_word(value: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.~:_^".contains(c);
-    !value.is_empty() && value.len() < 256 && value.chars().all(is_part)
 }
 
 /// The fields of a control file.
@@ -144,6 +139,15 @@ fn relation(text: &str) -> Option<Relation> {
         Some((Bound::of(sign, Kind::Deb)?, version.trim().to_owned()))
     });
     Some(Relation { name, bound })
+}
+
+/// The files that are configuration.
+fn conffiles(control: &[(String, Content)]) -> Vec<String> {
+    let list = control.iter().find(|(name, _)| name == "conffiles");
+    let text = list.and_then(|(_, content)| content.text()).unwrap_or_default();
+    // `remove-on-upgrade PATH` names one that the package no longer has.
+    let paths = text.lines().map(str::trim).filter(|line| line.starts_with('/'));
+    paths.map(str::to_owned).collect()
 }
 
 /// The `preinst`, where there is one. `dpkg --configure`, which finishes an offline installation in

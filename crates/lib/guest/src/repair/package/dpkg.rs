@@ -16,10 +16,14 @@ use super::payload::{Body, PackedFile};
 use super::{Package, kiln_architecture};
 use crate::repair::draft::Draft;
 use crate::repair::edit::Content;
+use crate::services::matches;
 
 const INFO: &str = "/var/lib/dpkg/info";
 /// Members of the control archive that are programs.
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+const CONFIG_DIR: &str = "/etc/dpkg/dpkg.cfg.d";
+/// Patterns of `path-exclude` that are looked at.
+const MAX_RULES: usize = 200;
 /// No system has as many packages.
 const MAX_LISTS: usize = 20_000;
 
@@ -69,14 +73,6 @@ fn control(package: &Package) -> &str {
     control.and_then(|(_, content)| content.text()).unwrap_or_default()
 }
 
-/// The files that are configuration: dpkg leaves the owner's versions of them.
-pub(super) fn conffiles(package: &Package) -> BTreeSet<&str> {
-    let list = package.control.iter().find(|(name, _)| name == "conffiles");
-    let text = list.and_then(|(_, content)| content.text()).unwrap_or_default();
-    // `remove-on-upgrade PATH` names one that the package no longer has.
-    text.lines().map(str::trim).filter(|line| line.starts_with('/')).collect()
-}
-
 /// The paths that the installed version of the package has.
 pub(super) fn old_list(tree: &Tree, package: &Package) -> Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
@@ -104,6 +100,50 @@ pub(super) fn other_owner(tree: &Tree, package: &Package, path: &str) -> Result<
         }
     }
     Ok(None)
+}
+
+/// Which files the guest's dpkg leaves out (`path-exclude` of dpkg.cfg): minimal guests have no
+/// documentation.
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    /// In order: whether to leave out, and the pattern.
+    rules: Vec<(bool, String)>,
+}
+
+impl Filter {
+    /// As configured in `tree`.
+    pub(super) fn read(tree: &Tree) -> Result<Self> {
+        let mut files: Vec<String> = tree
+            .list(CONFIG_DIR)?
+            .iter()
+            .map(|entry| format!("{CONFIG_DIR}/{}", entry.name_lossy()))
+            .collect();
+        files.sort();
+        files.push("/etc/dpkg/dpkg.cfg".to_owned());
+        let mut rules = Vec::new();
+        for file in files {
+            for line in tree.read_text(&file)?.unwrap_or_default().lines() {
+                let line = line.trim();
+                let Some((name, pattern)) = line.split_once(['=', ' ']) else { continue };
+                let leaves_out = match name.trim() {
+                    "path-exclude" => true,
+                    "path-include" => false,
+                    _ => continue,
+                };
+                if rules.len() < MAX_RULES {
+                    rules.push((leaves_out, pattern.trim().to_owned()));
+                }
+            }
+        }
+        Ok(Self { rules })
+    }
+
+    /// Whether `file` is left out. Of the patterns that match the last counts; directories are made
+    /// where something in them is.
+    pub(super) fn leaves_out(&self, file: &PackedFile) -> bool {
+        let rule = self.rules.iter().rev().find(|(_, pattern)| matches(pattern, &file.path));
+        rule.is_some_and(|(leaves_out, _)| *leaves_out)
+    }
 }
 
 /// `status` with the stanza of the package, in place of the one that it has.
@@ -154,10 +194,9 @@ fn stanza(package: &Package, files: &[PackedFile], configured: Option<String>) -
             let _ = writeln!(text, "{}", line.trim_end());
         }
     }
-    let conffiles = conffiles(package);
-    if !conffiles.is_empty() {
+    if !package.conffiles.is_empty() {
         text.push_str("Conffiles:\n");
-        for file in files.iter().filter(|file| conffiles.contains(file.path.as_str())) {
+        for file in files.iter().filter(|file| package.conffiles.contains(&file.path)) {
             if let Body::File(content) = &file.body {
                 let _ = writeln!(text, " {} {}", file.path, md5_of(content));
             }

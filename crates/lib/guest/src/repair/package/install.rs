@@ -4,12 +4,12 @@
 //! entered where dpkg looks. With [`Options::exec`](crate::repair::Options::exec) the packages are
 //! only put beside the guest's own package manager, which then does all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_volume::{Error, Result, Tree};
 
 use super::closure::{Choice, choose};
-use super::installed::Installed;
+use super::installed::{Installed, other_rpm_owner};
 use super::payload::{Body, Owner, PackedFile};
 use super::{Kind, Package, dpkg};
 use crate::repair::bundle::Key;
@@ -84,16 +84,19 @@ fn hand_over(
         // dpkg asks on the console about configuration that the owner changed, unless told.
         _ => ["dpkg", "--force-confold", "--force-confdef", "-i"].map(str::to_owned).to_vec(),
     };
+    // Two repairs of one plan have a directory each: the first one's is gone when the second runs.
+    let name = packages.first().map_or("", |package| package.name.as_str());
+    let directory = format!("{STAGED_PACKAGES}/{name}");
     for package in packages {
         let name = package.file.rsplit('/').next().unwrap_or(&package.file);
-        let path = format!("{STAGED_PACKAGES}/{name}");
+        let path = format!("{directory}/{name}");
         let why = format!("{} for the guest's package manager: {reason}", package.title());
         draft.write(&path, package.bytes(), why)?;
         argv.push(path);
     }
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     draft.run(&argv, reason)?;
-    Ok(())
+    draft.run(&["rm", "-r", &directory], "the packages are installed")
 }
 
 fn refuse_early_scripts(package: &Package) -> std::result::Result<(), Refusal> {
@@ -113,12 +116,23 @@ fn refuse_early_scripts(package: &Package) -> std::result::Result<(), Refusal> {
 
 fn unpack(draft: &mut Draft, package: &Package, reason: &str) -> Result<()> {
     let files = package.payload()?;
-    let reason = format!("install {}: {reason}", package.title());
+    let reason = match package.kind {
+        Kind::Deb => format!("install {}: {reason}", package.title()),
+        // Its checksums and indexes are not kiln's to write: the guest's rpm is told by a later
+        // installation of the same package.
+        Kind::Rpm => format!("install {} (rpm's database is not told): {reason}", package.title()),
+    };
     let accounts = Accounts::read(draft.tree()?)?;
-    let conffiles = dpkg::conffiles(package);
-    let old = dpkg::old_list(draft.tree()?, package)?;
-    for file in &files {
-        if conffiles.contains(file.path.as_str()) && draft.tree()?.exists(&file.path)? {
+    let old = match package.kind {
+        Kind::Deb => dpkg::old_list(draft.tree()?, package)?,
+        Kind::Rpm => BTreeSet::new(),
+    };
+    let filter = match package.kind {
+        Kind::Deb => dpkg::Filter::read(draft.tree()?)?,
+        Kind::Rpm => dpkg::Filter::default(),
+    };
+    for file in files.iter().filter(|file| !filter.leaves_out(file)) {
+        if package.conffiles.contains(&file.path) && draft.tree()?.exists(&file.path)? {
             continue;
         }
         if !old.contains(&file.path) {
@@ -136,7 +150,10 @@ fn unpack(draft: &mut Draft, package: &Package, reason: &str) -> Result<()> {
             draft.retire(path, &reason)?;
         }
     }
-    dpkg::record(draft, package, &files, &reason)
+    match package.kind {
+        Kind::Deb => dpkg::record(draft, package, &files, &reason),
+        Kind::Rpm => Ok(()),
+    }
 }
 
 /// A file of another package is not overwritten, as dpkg does not.
@@ -148,7 +165,11 @@ fn refuse_foreign(tree: &Tree, package: &Package, file: &PackedFile) -> Result<(
     if is_same {
         return Ok(());
     }
-    match dpkg::other_owner(tree, package, &file.path)? {
+    let owner = match package.kind {
+        Kind::Deb => dpkg::other_owner(tree, package, &file.path)?,
+        Kind::Rpm => other_rpm_owner(tree, &package.name, &file.path)?,
+    };
+    match owner {
         None => Ok(()),
         Some(owner) => Err(Error::unsupported(format!(
             "{} would overwrite {}, a file of the package {owner}",

@@ -258,11 +258,11 @@ fn with_exec_the_guests_own_package_manager_does_it() {
             "--force-confold",
             "--force-confdef",
             "-i",
-            "/var/lib/kiln/bundle/tool_1.2-1.deb",
-            "/var/lib/kiln/bundle/lib-tool_1.0.deb"
+            "/var/lib/kiln/bundle/tool/tool_1.2-1.deb",
+            "/var/lib/kiln/bundle/tool/lib-tool_1.0.deb"
         ]
     );
-    assert!(text(&staging, "/var/lib/dpkg/status").unwrap().contains("Package: cloud-init\n"));
+    assert_eq!(commands[1].argv, ["rm", "-r", "/var/lib/kiln/bundle/tool"]);
     assert_eq!(text(&staging, "/usr/bin/tool"), None);
 }
 
@@ -282,4 +282,27 @@ fn owners_are_the_guests_by_name() {
 /// A package with one file of another owner, whose numbers in the package are the builder's.
 fn owned(user: &str, group: &str) -> Deb {
     Deb::new("owned", "1", "all").owner(user, group).file("/usr/owned", 0o2755, "x")
+}
+
+/// Minimal guests tell dpkg to leave documentation out.
+#[test]
+fn what_the_guests_dpkg_leaves_out_is_left_out() {
+    let mut guest = Phony::debian();
+    guest.put(
+        "/etc/dpkg/dpkg.cfg.d/01_nodoc",
+        "# minimal\npath-exclude=/usr/share/doc/*\npath-include /usr/share/doc/*/copyright\n",
+    );
+    let documented = Deb::new("new", "1", "all")
+        .dir("/usr/share/doc/new")
+        .file("/usr/share/doc/new/changelog", 0o644, "x")
+        .file("/usr/share/doc/new/copyright", 0o644, "x")
+        .file("/usr/share/other", 0o644, "x");
+    let (_, staging) = installed(&guest, &bundle(vec![(AT, documented)]), &["new"]);
+    assert_eq!(text(&staging, "/usr/share/doc/new/changelog"), None);
+    for path in ["/usr/share/doc/new/copyright", "/usr/share/other"] {
+        assert!(text(&staging, path).is_some(), "{path}");
+    }
+    let list = text(&staging, "/var/lib/dpkg/info/new.list").unwrap();
+    assert_eq!(list.lines().last(), Some("/usr/share/other"));
+    assert!(list.contains("/usr/share/doc/new/changelog"), "dpkg lists what it filters, too");
 }

@@ -4,7 +4,9 @@ use kiln_volume::{Result, Tree};
 
 use super::deb::{Fields, capabilities};
 use super::version::Relation;
-use super::{Capability, Kind, kiln_architecture};
+use super::{Capability, Kind, kiln_architecture, rpm};
+use crate::packages::each_rpm_header;
+use crate::packages::rpm::{Header, TAG_ARCH, TAG_NAME};
 
 /// As large as `packages` reads databases.
 const MAX_STATUS_BYTES: u64 = 64 << 20;
@@ -32,10 +34,18 @@ pub(super) struct Have {
 impl Installed {
     /// What `tree` has. `None`: neither dpkg's nor rpm's.
     pub(super) fn read(tree: &Tree, architecture: &str) -> Result<Option<Self>> {
-        let Some(status) = tree.read(STATUS, MAX_STATUS_BYTES)? else { return Ok(None) };
-        let text = String::from_utf8_lossy(&status);
-        let packages = text.split("\n\n").filter_map(|stanza| have(stanza, architecture)).collect();
-        Ok(Some(Self { kind: Kind::Deb, packages, tree: tree.clone() }))
+        if let Some(status) = tree.read(STATUS, MAX_STATUS_BYTES)? {
+            let text = String::from_utf8_lossy(&status);
+            let stanzas = text.split("\n\n");
+            let packages = stanzas.filter_map(|stanza| have(stanza, architecture)).collect();
+            return Ok(Some(Self { kind: Kind::Deb, packages, tree: tree.clone() }));
+        }
+        let mut packages = Vec::new();
+        let is_there = each_rpm_header(tree, &mut |header| {
+            packages.extend(in_database(header, architecture))
+        })?;
+        let installed = Self { kind: Kind::Rpm, packages, tree: tree.clone() };
+        Ok(is_there.then_some(installed))
     }
 
     /// The version of the package `name`, where it is there.
@@ -70,6 +80,33 @@ impl Have {
                 relation.is_met_by(&capability.name, capability.version.as_deref(), kind)
             })
     }
+}
+
+/// The package of rpm's whose file is at `path`, where it is another one than `name`.
+pub(super) fn other_rpm_owner(tree: &Tree, name: &str, path: &str) -> Result<Option<String>> {
+    let mut found = None;
+    each_rpm_header(tree, &mut |header| {
+        let owner = header.text(TAG_NAME).filter(|owner| owner != name);
+        if owner.is_some() && rpm::file_names(header).iter().any(|file| file == path) {
+            found = owner;
+        }
+    })?;
+    Ok(found)
+}
+
+/// A package of rpm's database. That several versions of one are there (kernels) does not matter
+/// here: any of them meets what asks for it.
+fn in_database(header: &Header, architecture: &str) -> Option<Have> {
+    let own = header.text(TAG_ARCH).unwrap_or_default();
+    if kiln_architecture(&own).is_some_and(|own| own != architecture) {
+        return None;
+    }
+    Some(Have {
+        name: header.text(TAG_NAME)?,
+        version: header.version()?,
+        provides: rpm::provides(header),
+        conflicts: Vec::new(),
+    })
 }
 
 /// A stanza of dpkg's `status`. One that is unpacked and not yet configured counts: its files are

@@ -12,6 +12,10 @@ mod install;
 mod install_tests;
 mod installed;
 mod payload;
+mod rich;
+mod rpm;
+#[cfg(test)]
+mod rpm_tests;
 #[cfg(test)]
 mod tests;
 pub(super) mod version;
@@ -45,7 +49,6 @@ pub(crate) struct Capability {
 
 /// What has to be there for a package to work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "rpm's conditions")]
 pub(crate) enum Requirement {
     /// One of these.
     Any(Vec<Relation>),
@@ -98,6 +101,8 @@ pub(crate) struct Package {
     pub(crate) conflicts: Vec<Relation>,
     /// The files that it has, as far as its head lists them: rpm's does.
     pub(crate) files: Vec<String>,
+    /// Those that are configuration: an owner's versions of them stay.
+    pub(crate) conffiles: Vec<String>,
     pub(crate) early_scripts: Vec<EarlyScript>,
     /// The members of a .deb's control archive.
     pub(crate) control: Arc<Vec<(String, Content)>>,
@@ -115,7 +120,10 @@ impl Package {
             let limit = MAX_PACKAGE_BYTES >> 20;
             return Err(kiln_volume::Error::unsupported(format!("more than {limit} MiB")));
         }
-        deb::read(file, bytes)
+        match bytes.starts_with(rpm::MAGIC) {
+            true => rpm::read(file, bytes),
+            false => deb::read(file, bytes),
+        }
     }
 
     /// The files that it installs, in its order, directories before what they hold.
@@ -124,7 +132,11 @@ impl Package {
     ///
     /// As [`Package::read`].
     pub(crate) fn payload(&self) -> Result<Vec<PackedFile>> {
-        deb::payload(&self.bytes).map_err(|error| error.in_location(&self.file))
+        let payload = match self.kind {
+            Kind::Deb => deb::payload(&self.bytes),
+            Kind::Rpm => rpm::payload(&self.bytes),
+        };
+        payload.map_err(|error| error.in_location(&self.file))
     }
 
     /// The package file itself.
@@ -151,6 +163,12 @@ impl Package {
         let own = kiln_architecture(&self.architecture);
         own.is_none_or(|own| own == architecture)
     }
+}
+
+/// Names, versions and architectures become parts of paths, of lines of databases and of messages.
+fn is_word(value: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.~:_^".contains(c);
+    !value.is_empty() && value.len() < 256 && value.chars().all(is_part) && !value.starts_with('.')
 }
 
 /// kiln's word for an architecture, in whoever's spelling. `None`: for all of them.

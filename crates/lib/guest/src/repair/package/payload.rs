@@ -110,7 +110,7 @@ pub(crate) fn archive(packed: &[u8]) -> Result<Vec<PackedFile>> {
         };
         files.add(path, body, mode, owner)?;
     }
-    Ok(files.list)
+    Ok(files.finish())
 }
 
 /// Files as they are gathered, and held to what a package may bring.
@@ -160,7 +160,6 @@ impl Files {
     }
 
     /// All, in order.
-    #[allow(dead_code, reason = "the cpio reader ends with it")]
     pub(super) fn finish(self) -> Vec<PackedFile> {
         self.list
     }
