@@ -47,6 +47,7 @@ pub struct Draft<'a> {
     bundle: &'a Bundle,
     edits: Vec<Edit>,
     commands: Vec<GuestCommand>,
+    kept: Option<&'static str>,
 }
 
 /// A program of the guest that a repair runs, where the caller allowed it.
@@ -60,11 +61,21 @@ pub struct GuestCommand {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(staging: &'a mut Staging, options: &'a Options, bundle: &'a Bundle) -> Self {
-        Self { staging, options, bundle, edits: Vec::new(), commands: Vec::new() }
+        Self { staging, options, bundle, edits: Vec::new(), commands: Vec::new(), kept: None }
     }
 
     pub(super) fn finish(self) -> (Vec<Edit>, Vec<GuestCommand>) {
         (self.edits, self.commands)
+    }
+
+    /// The caller asked for what the item calls `code`: that it still says so is no failure.
+    pub(super) fn keep(&mut self, code: &'static str) {
+        self.kept = Some(code);
+    }
+
+    /// What [`Draft::keep`] was told.
+    pub(super) fn kept(&self) -> Option<&'static str> {
+        self.kept
     }
 
     /// What was found out about the disks before this repair. Its trees show this draft's edits;

@@ -41,7 +41,8 @@ pub struct Step {
 /// What a repair came to.
 #[derive(Clone, Debug)]
 pub enum StepResult {
-    /// Its item passes already, or says nothing about such a system: the word of the item's status.
+    /// Its item passes already (`already_ok`), says nothing about such a system (`not_applicable`), or
+    /// says what the caller asked for (`as_asked`).
     Skipped(&'static str),
     /// These edits mend its item.
     Planned {
@@ -195,9 +196,13 @@ impl Planner<'_> {
     fn attempt_edits(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
         let mut draft = Draft::new(&mut self.staging, self.options, self.bundle);
         (repair.plan)(&mut draft)?;
+        let kept = draft.kept();
         let (edits, commands) = draft.finish();
         if edits.is_empty() && commands.is_empty() {
             let item = item_of(&self.now, repair.item);
+            if kept.is_some() && item.and_then(|item| item.risk_code.as_deref()) == kept {
+                return Ok(StepResult::Skipped("as_asked"));
+            }
             let reason = item.map_or("nothing to do", |item| item.message.as_str());
             return Err(Refusal::new(
                 codes::NOT_MENDED,
@@ -208,7 +213,7 @@ impl Planner<'_> {
         self.staging.look_again_after(&edits);
         let after = run(self.staging.inspection(), CHECKS);
         let left = if commands.is_empty() {
-            self.judge(repair, &after)?
+            self.judge(repair, kept, &after)?
         } else {
             // What the guest's own programs will make of it is seen when they have run.
             None
@@ -218,7 +223,12 @@ impl Planner<'_> {
     }
 
     /// Whether the item is mended, and no other one worse.
-    fn judge(&self, repair: &Repair, after: &[Item]) -> Result<Option<String>, Refusal> {
+    fn judge(
+        &self,
+        repair: &Repair,
+        kept: Option<&str>,
+        after: &[Item],
+    ) -> Result<Option<String>, Refusal> {
         let worse = worse(&self.now, after);
         if !worse.is_empty() {
             let reason = format!("{} would get worse", worse.join(", "));
@@ -233,7 +243,8 @@ impl Planner<'_> {
             return Ok(None);
         }
         let left = item.risk_code.clone().unwrap_or_else(|| item.message.clone());
-        if rank(item) < rank(before) || (self.options.best_effort && item != before) {
+        let is_kept = kept.is_some_and(|kept| kept == left);
+        if is_kept || rank(item) < rank(before) || (self.options.best_effort && item != before) {
             return Ok(Some(left));
         }
         let reason = format!("{} would still say {left}: {}", item.name, item.message);

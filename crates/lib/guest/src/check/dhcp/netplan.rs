@@ -59,7 +59,7 @@ pub(crate) fn files(tree: &Tree) -> Result<(Files, Vec<Evidence>)> {
     Ok((found, broken))
 }
 
-fn merged(files: &Files) -> Yaml {
+pub(crate) fn merged(files: &Files) -> Yaml {
     let mut all = Yaml::Map(Vec::new());
     for (_, content) in files.values() {
         merge(&mut all, content);

@@ -4,6 +4,7 @@
 use kiln_volume::Tree;
 
 use super::super::lines::{self, Fate};
+use super::super::refusal::{Refusal, codes};
 use super::super::{Draft, Stop};
 use crate::check::dhcp::ifcfg::{self, Read};
 use crate::syntax::assignments::{self, Assignment, value_of};
@@ -156,6 +157,31 @@ impl Dialect {
                 false => Fate::Keep,
             })
         })?;
+        Ok(())
+    }
+
+    /// Let `ifcfg-eth0` have the address of the file at `path`, without the hardware it is for.
+    pub(super) fn keep(&self, draft: &mut Draft, path: &str) -> Result<(), Stop> {
+        let reason = "the static address is kept, for whatever NIC the instance has";
+        let main = format!("{}/ifcfg-eth0", self.dir);
+        let text = draft.tree()?.read_text(path)?.unwrap_or_default();
+        let files = self.files(draft.tree()?)?;
+        let file = files.iter().find(|file| file.path == path);
+        if file.is_some_and(|file| file.about(&files) != About::Nic) {
+            let reason = format!("{path} is not about one NIC, and its address cannot be kept");
+            return Err(Refusal::new(codes::NOT_MENDED, reason).into());
+        }
+        let mut text =
+            lines::without(&text, |name| matches!(name, "HWADDR" | "MACADDR" | "LLADDR" | "UUID"));
+        let found = assignments::parse(&text);
+        let device = value_of(&found, "DEVICE").map(|found| found.value.trim());
+        if device.is_some_and(|device| device != "eth0") {
+            text = lines::assign(&text, "DEVICE", "eth0");
+        }
+        if path != main {
+            draft.disable(path, "ifcfg-eth0 has its address")?;
+        }
+        draft.write(&main, text, reason)?;
         Ok(())
     }
 

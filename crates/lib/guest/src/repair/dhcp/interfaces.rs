@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::lines::{self, Fate};
+use super::super::refusal::{Refusal, codes};
 use super::super::{Draft, Stop};
 use crate::check::dhcp::ifupdown;
 
@@ -34,6 +35,52 @@ pub(super) fn mend(draft: &mut Draft, renders: bool) -> Result<(), Stop> {
 /// Take all NICs away from ifupdown.
 pub(super) fn leave_to_networkd(draft: &mut Draft) -> Result<(), Stop> {
     clear(draft, Whom::All).map(drop)
+}
+
+/// Let `eth0` have the one static address.
+pub(super) fn keep(draft: &mut Draft) -> Result<(), Stop> {
+    let files = ifupdown::files(draft.tree()?)?;
+    let mut said = BTreeMap::new();
+    for path in &files {
+        read(&draft.tree()?.read_text(path)?.unwrap_or_default(), &mut said);
+    }
+    let is_static = |(name, said): &(&String, &Said)| {
+        is_nic(name, said) && said.is_auto && said.methods.contains("static")
+    };
+    let Some((name, said)) = said.iter().find(is_static) else { return Ok(()) };
+    if let Some(ports) = &said.ports {
+        let reason = format!("{name} is built over {ports}, and its address cannot be kept");
+        return Err(Refusal::new(codes::NOT_MENDED, reason).into());
+    }
+    let reason = "the static address is kept, for whatever NIC the instance has";
+    for path in files {
+        draft.rewrite(&path, reason, |text| renamed(text, name))?;
+    }
+    Ok(())
+}
+
+/// `text` with `eth0` for `name`, and without the hardware address that it sets.
+fn renamed(text: &str, name: &str) -> String {
+    let mut in_stanza = false;
+    lines::edit(text, |line| {
+        let word = keyword(line);
+        let holds = line.split_whitespace().skip(1).any(|word| word == name);
+        match word {
+            Some("iface") => in_stanza = line.split_whitespace().nth(1) == Some(name),
+            Some(_) => in_stanza = false,
+            None if in_stanza && line.trim_start().starts_with("hwaddress") => return Fate::Drop,
+            None => return Fate::Keep,
+        }
+        let is_started = word.is_some_and(|word| word == "auto" || word.starts_with("allow-"));
+        if name == "eth0" || !holds || !(in_stanza || is_started) {
+            return Fate::Keep;
+        }
+        let words = line
+            .split_whitespace()
+            .enumerate()
+            .map(|(n, word)| if word == name && (is_started || n == 1) { "eth0" } else { word });
+        Fate::Become(words.collect::<Vec<_>>().join(" "))
+    })
 }
 
 /// Whose stanzas go.

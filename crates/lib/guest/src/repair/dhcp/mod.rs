@@ -10,6 +10,7 @@ mod interfaces;
 mod keyfile;
 mod netplan;
 mod networkd;
+mod preserve;
 mod resolv_conf;
 mod start;
 #[cfg(test)]
@@ -32,6 +33,9 @@ fn plan(draft: &mut Draft) -> Result<(), Stop> {
     forget_old_names(draft)?;
     if !survey(draft.guest()?)?.is_sound() {
         start::any(draft)?;
+        if draft.options().preserve_static && preserve::plan(draft)? {
+            return Ok(());
+        }
         configure(draft)?;
     }
     resolv_conf::plan(draft)

@@ -33,6 +33,50 @@ pub(super) fn mend(draft: &mut Draft, renders: bool) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Let the one static definition be for any NIC, in a file of its own.
+pub(super) fn keep(draft: &mut Draft) -> Result<(), Stop> {
+    let (files, _) = netplan::files(draft.tree()?)?;
+    let all = netplan::merged(&files);
+    let ethernets = all.at(&["network", "ethernets"]).map_or(&[][..], Yaml::entries);
+    let mut found =
+        ethernets.iter().filter(|(id, definition)| netplan::profile("", id, definition).is_static);
+    let Some((_, definition)) = found.next() else { return Ok(()) };
+    let mut text = CONTENT.replace("      dhcp4: true\n", "");
+    for (key, value) in definition.entries() {
+        if !matches!(key.as_str(), "match" | "set-name" | "macaddress") {
+            text.push_str(&format!("      {key}: {}\n", flow(value)));
+        }
+    }
+    for (path, content) in files.values() {
+        if path != FILE
+            && let Some(what) = defined(content)
+        {
+            draft.disable(path, format!("it defines {what} of the source machine"))?;
+        }
+    }
+    let reason = "the static address is kept, for whatever NIC the instance has";
+    draft.write_with_mode(FILE, text, 0o600, reason)?;
+    Ok(())
+}
+
+/// A value on one line. Quoted text in JSON's way is quoted in YAML's too.
+fn flow(value: &Yaml) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match value {
+        Yaml::Null => "null".into(),
+        Yaml::Bool(value) => value.to_string(),
+        Yaml::Text(text) => quoted(text),
+        Yaml::List(items) => {
+            format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
+        }
+        Yaml::Map(entries) => {
+            let entries =
+                entries.iter().map(|(key, value)| format!("{}: {}", quoted(key), flow(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
 fn has_static(content: &Yaml) -> bool {
     let ethernets = content.at(&["network", "ethernets"]).map_or(&[][..], Yaml::entries);
     ethernets.iter().any(|(id, definition)| netplan::profile("", id, definition).is_static)

@@ -1,5 +1,6 @@
 //! systemd-networkd: one file that sorts before all others and fits every Ethernet NIC.
 
+use super::super::lines::{self, Fate};
 use super::super::{Draft, Stop};
 use crate::check::dhcp::networkd;
 
@@ -27,5 +28,20 @@ pub(super) fn mend(draft: &mut Draft, renders: bool) -> Result<(), Stop> {
         reason.push_str(&format!(", which so join no longer {}", joined.join(", ")));
     }
     draft.write(FILE, CONTENT, reason)?;
+    Ok(())
+}
+
+/// Let the file at `path` be for any NIC, and the first one.
+pub(super) fn keep(draft: &mut Draft, path: &str) -> Result<(), Stop> {
+    let text = draft.tree()?.read_text(path)?.unwrap_or_default();
+    let text = lines::edit(&text, |line| match line.split_once('=') {
+        Some((key, _)) if matches!(key.trim(), "MACAddress" | "PermanentMACAddress") => Fate::Drop,
+        _ => Fate::Keep,
+    });
+    let text = lines::set_in_section(&text, "Match", "Name", "e*");
+    if path != FILE {
+        draft.disable(path, "05-kiln.network has its address")?;
+    }
+    draft.write(FILE, text, "the static address is kept, for whatever NIC the instance has")?;
     Ok(())
 }

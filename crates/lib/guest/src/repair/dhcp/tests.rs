@@ -448,6 +448,152 @@ fn without_any_client_it_is_refused() {
     insta::assert_snapshot!(told, @"refused: Repair.DhcpNoClient: ifupdown has no DHCP client to call, and no other network service that has a DHCP client is installed");
 }
 
+fn kept(mut guest: Phony, plant: impl FnOnce(&mut Phony)) -> String {
+    plant(&mut guest);
+    let options = Options { preserve_static: true, ..Options::default() };
+    testing::told(&guest, &DHCP, &options)
+}
+
+#[test]
+fn a_static_address_is_kept_where_that_is_asked_for() {
+    let mut netplan = Phony::ubuntu();
+    netplan.purge_cloud_init();
+    netplan.remove("/etc/netplan/50-cloud-init.yaml");
+    let told = [
+        kept(Phony::el7_bare(), |guest| {
+            guest.remove(IFCFG);
+            let text = "DEVICE=ens192\nBOOTPROTO=none\nIPADDR=10.1.2.3\nPREFIX=24\nONBOOT=yes\n\
+                        GATEWAY=10.1.2.1\nHWADDR=00:50:56:aa:bb:cc\n";
+            guest.put("/etc/sysconfig/network-scripts/ifcfg-ens192", text);
+        }),
+        kept(Phony::el9_bare(), |guest| {
+            let path = "/etc/NetworkManager/system-connections/cloud.nmconnection";
+            let text = "[connection]\nid=x\ntype=ethernet\ninterface-name=ens192\n[ipv4]\n\
+                        method=manual\naddress1=10.1.2.3/24,10.1.2.1\n";
+            guest.put(path, text).chmod(path, 0o600);
+        }),
+        kept(netplan, |guest| {
+            let text = "network:\n  version: 2\n  ethernets:\n    lan:\n      match:\n        \
+                        macaddress: 00:50:56:aa:bb:cc\n      set-name: lan\n      dhcp4: no\n      \
+                        addresses: [10.1.2.3/24]\n      routes:\n      - to: default\n        \
+                        via: 10.1.2.1\n      nameservers: {addresses: [10.1.2.1]}\n";
+            guest.put("/etc/netplan/00-installer-config.yaml", text);
+        }),
+        kept(Phony::debian_bare(), |guest| {
+            let text = "auto lo ens192\niface lo inet loopback\niface ens192 inet static\n\
+                        \taddress 10.1.2.3/24\n\thwaddress ether 00:50:56:aa:bb:cc\n\
+                        iface ens192 inet6 auto\n";
+            guest.put("/etc/network/interfaces", text);
+        }),
+        kept(Phony::debian(), |guest| {
+            let text = "auto eth0\niface eth0 inet static\n\taddress 10.1.2.3/24\n";
+            guest.put("/etc/network/interfaces", text);
+        }),
+    ];
+    insta::assert_snapshot!(told.join("--\n"), @r#"
+    # ifcfg-eth0 has its address
+    # make directory etc/sysconfig/network-scripts/kiln-off with mode 0755
+    # ifcfg-eth0 has its address
+    rename from etc/sysconfig/network-scripts/ifcfg-ens192
+    rename to etc/sysconfig/network-scripts/kiln-off/ifcfg-ens192.kiln-off
+    # the static address is kept, for whatever NIC the instance has
+    new file mode 100644
+    --- /dev/null
+    +++ b/etc/sysconfig/network-scripts/ifcfg-eth0
+    @@ -0,0 +1,6 @@
+    +DEVICE=eth0
+    +BOOTPROTO=none
+    +IPADDR=10.1.2.3
+    +PREFIX=24
+    +ONBOOT=yes
+    +GATEWAY=10.1.2.1
+    left: Dhcp.StaticAddress
+    --
+    # the static address is kept, for whatever NIC the instance has
+    --- a/etc/NetworkManager/system-connections/cloud.nmconnection
+    +++ b/etc/NetworkManager/system-connections/cloud.nmconnection
+    @@ -1,7 +1,6 @@
+     [connection]
+     id=x
+     type=ethernet
+    -interface-name=ens192
+     [ipv4]
+     method=manual
+     address1=10.1.2.3/24,10.1.2.1
+    left: Dhcp.StaticAddress
+    --
+    # it defines the NICs lan of the source machine
+    rename from etc/netplan/00-installer-config.yaml
+    rename to etc/netplan/00-installer-config.yaml.kiln-off
+    # the static address is kept, for whatever NIC the instance has
+    new file mode 100600
+    --- /dev/null
+    +++ b/etc/netplan/90-kiln.yaml
+    @@ -0,0 +1,9 @@
+    +network:
+    +  version: 2
+    +  ethernets:
+    +    kiln:
+    +      match: {name: "e*"}
+    +      dhcp4: false
+    +      addresses: ["10.1.2.3/24"]
+    +      routes: [{"to": "default", "via": "10.1.2.1"}]
+    +      nameservers: {"addresses": ["10.1.2.1"]}
+    left: Dhcp.StaticAddress
+    --
+    # the static address is kept, for whatever NIC the instance has
+    --- a/etc/network/interfaces
+    +++ b/etc/network/interfaces
+    @@ -1,6 +1,5 @@
+    -auto lo ens192
+    +auto lo eth0
+     iface lo inet loopback
+    -iface ens192 inet static
+    +iface eth0 inet static
+     	address 10.1.2.3/24
+    -	hwaddress ether 00:50:56:aa:bb:cc
+    -iface ens192 inet6 auto
+    +iface eth0 inet6 auto
+    left: Dhcp.StaticAddress
+    --
+    # cloud-init would give the NIC another address
+    new file mode 100644
+    --- /dev/null
+    +++ b/etc/cloud/cloud.cfg.d/99-kiln-network.cfg
+    @@ -0,0 +1 @@
+    +network: {config: disabled}
+    left: Dhcp.StaticAddress
+    "#);
+}
+
+#[test]
+fn what_of_a_static_address_cannot_be_kept_is_said() {
+    let told = [
+        kept(Phony::suse(), |guest| {
+            for nic in ["eth0", "eth1"] {
+                let text = "BOOTPROTO='static'\nIPADDR='10.1.2.3/24'\nSTARTMODE='auto'\n";
+                guest.put(&format!("/etc/sysconfig/network/ifcfg-{nic}"), text);
+            }
+        }),
+        kept(Phony::debian_bare(), |guest| {
+            let text = "auto br0\niface br0 inet static\n\taddress 10.1.2.3/24\n\
+                        \tbridge_ports eno1\n";
+            guest.put("/etc/network/interfaces", text);
+        }),
+        kept(Phony::suse(), |guest| {
+            let text = "BOOTPROTO='static'\nIPADDR='10.1.2.3/24'\nSTARTMODE='auto'\n";
+            guest.put("/etc/sysconfig/network/ifcfg-eth0", text);
+        }),
+        kept(Phony::debian_bare(), |_| ()),
+    ];
+    insta::assert_snapshot!(told.join(""), @r#"
+    refused: Repair.NotMended: 2 static addresses (/etc/sysconfig/network/ifcfg-eth0, /etc/sysconfig/network/ifcfg-eth1), and which one the instance's NIC is to have cannot be told
+    refused: Repair.NotMended: br0 is built over eno1, and its address cannot be kept
+    skipped: as_asked
+    skipped: already_ok
+    "#);
+}
+
 /// N15, N16 and their like: what asks already is not touched.
 #[test]
 fn a_guest_that_asks_is_left_alone() {
