@@ -42,8 +42,9 @@ pub static REPAIRS: &[&Repair] =
 pub struct Repair {
     /// The name in the repair vocabularies, for example `fstab`.
     pub name: &'static str,
-    /// The check item that it answers, for example `Fstab`.
-    pub item: &'static str,
+    /// The check items that it answers, its own first: `Grub`, and `BootMode`, which a loader that
+    /// GRUB's repair copies mends.
+    pub items: &'static [&'static str],
     /// One line for `--help` and tables: what it does.
     pub summary: &'static str,
     /// Add the edits that would mend the guest. Nothing to mend is no edit and no error.

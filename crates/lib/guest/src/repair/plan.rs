@@ -7,7 +7,7 @@ use super::edit::{Change, Edit};
 use super::refusal::{Refusal, codes};
 use super::staging::Staging;
 use super::{Bundle, Options, Repair, manifest};
-use crate::{CHECKS, Inspection, Item, Level, Status, run};
+use crate::{CHECKS, Inspection, Item, Level, Status, find, run};
 
 /// Free bytes that must be left on a volume that is written to: of the root, what the specification
 /// asks for; elsewhere, for the filesystem's own needs.
@@ -32,7 +32,7 @@ pub struct Plan {
 pub struct Step {
     /// [`Repair::name`].
     pub repair: &'static str,
-    /// [`Repair::item`].
+    /// The first of [`Repair::items`].
     pub item: &'static str,
     /// What it came to.
     pub result: StepResult,
@@ -41,7 +41,8 @@ pub struct Step {
 /// What a repair came to.
 #[derive(Clone, Debug)]
 pub enum StepResult {
-    /// Its item passes already, or says nothing about such a system: the word of the item's status.
+    /// Its items pass already or say nothing about such a system, or what they say is not for it to
+    /// mend: which of these, in a word.
     Skipped(&'static str),
     /// These edits mend its item.
     Planned {
@@ -173,14 +174,23 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn step(&mut self, repair: &'static Repair) -> Step {
         let result = self.attempt(repair).unwrap_or_else(StepResult::Refused);
-        Step { repair: repair.name, item: repair.item, result }
+        Step {
+            repair: repair.name,
+            item: repair.items.first().copied().unwrap_or_default(),
+            result,
+        }
     }
 
     fn attempt(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
-        match item_of(&self.now, repair.item).map(|item| item.status) {
-            Some(Status::Pass) => return Ok(StepResult::Skipped("already_ok")),
-            Some(Status::NotApplicable) => return Ok(StepResult::Skipped("not_applicable")),
-            Some(Status::Risk | Status::Unknown) | None => {}
+        if self.reported(repair).is_empty() {
+            let is_not_applicable = |name: &&str| {
+                item_of(&self.now, name).is_some_and(|item| item.status == Status::NotApplicable)
+            };
+            let is_for_none = repair.items.iter().all(is_not_applicable);
+            return Ok(StepResult::Skipped(match is_for_none {
+                true => "not_applicable",
+                false => "already_ok",
+            }));
         }
         let mark = self.staging.mark();
         let needed = self.needed.clone();
@@ -193,12 +203,18 @@ impl Planner<'_> {
     }
 
     fn attempt_edits(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
+        let before = codes_of(self.staging.inspection(), repair);
         let mut draft = Draft::new(&mut self.staging, self.options, self.bundle);
         (repair.plan)(&mut draft)?;
         let (edits, commands) = draft.finish();
         if edits.is_empty() && commands.is_empty() {
-            let item = item_of(&self.now, repair.item);
-            let reason = item.map_or("nothing to do", |item| item.message.as_str());
+            let reported = self.reported(repair);
+            // An item that is first of all another matter (`BootMode`) and is at risk for a reason
+            // that nothing on the disk can mend must not stop the repairs that were asked for.
+            if reported.iter().all(|item| !is_named(item, repair.items.first())) {
+                return Ok(StepResult::Skipped("nothing_to_do"));
+            }
+            let reason = reported.first().map_or("nothing to do", |item| item.message.as_str());
             return Err(Refusal::new(
                 codes::NOT_MENDED,
                 format!("kiln cannot mend this: {reason}"),
@@ -208,7 +224,7 @@ impl Planner<'_> {
         self.staging.look_again_after(&edits);
         let after = run(self.staging.inspection(), CHECKS);
         let left = if commands.is_empty() {
-            self.judge(repair, &after)?
+            self.judge(repair, &before, &after)?
         } else {
             // What the guest's own programs will make of it is seen when they have run.
             None
@@ -217,28 +233,50 @@ impl Planner<'_> {
         Ok(StepResult::Planned { edits, commands, left })
     }
 
-    /// Whether the item is mended, and no other one worse.
-    fn judge(&self, repair: &Repair, after: &[Item]) -> Result<Option<String>, Refusal> {
+    /// Its items that say something is wrong, or could not look.
+    fn reported(&self, repair: &Repair) -> Vec<&Item> {
+        let items = repair.items.iter().filter_map(|name| item_of(&self.now, name));
+        items.filter(|item| rank(item) > 0).collect()
+    }
+
+    /// What its items still say, where they are mended or better and no other one is worse.
+    fn judge(
+        &self,
+        repair: &Repair,
+        codes_before: &[&'static str],
+        after: &[Item],
+    ) -> Result<Option<String>, Refusal> {
         let worse = worse(&self.now, after);
         if !worse.is_empty() {
             let reason = format!("{} would get worse", worse.join(", "));
             return Err(Refusal::new(codes::REGRESSED, reason));
         }
-        let (Some(before), Some(item)) =
-            (item_of(&self.now, repair.item), item_of(after, repair.item))
-        else {
-            return Ok(None);
+        let reported = self.reported(repair);
+        let left: Vec<&Item> = repair
+            .items
+            .iter()
+            .filter_map(|name| item_of(after, name).filter(|item| rank(item) > 0))
+            .collect();
+        let Some(worst) = left.first() else { return Ok(None) };
+        let is_better = |before: &&Item| {
+            let now = after.iter().find(|item| item.name == before.name);
+            now.is_none_or(|now| rank(now) < rank(before))
         };
-        if item.status == Status::Pass {
-            return Ok(None);
+        // A finding less is better too, where another of the same level keeps the item at risk.
+        let codes_after = codes_of(self.staging.inspection(), repair);
+        let count = |codes: &[&str], code| codes.iter().filter(|found| **found == code).count();
+        let has_fewer =
+            codes_before.iter().any(|code| count(&codes_after, *code) < count(codes_before, *code));
+        let is_changed = self.options.best_effort && left != reported;
+        if reported.iter().any(is_better) || has_fewer || is_changed {
+            let told =
+                |item: &&Item| item.risk_code.clone().unwrap_or_else(|| item.message.clone());
+            return Ok(Some(left.iter().map(told).collect::<Vec<_>>().join(", ")));
         }
-        let left = item.risk_code.clone().unwrap_or_else(|| item.message.clone());
-        if rank(item) < rank(before) || (self.options.best_effort && item != before) {
-            return Ok(Some(left));
-        }
-        let reason = format!("{} would still say {left}: {}", item.name, item.message);
+        let code = worst.risk_code.as_deref().unwrap_or_default();
+        let reason = format!("{} would still say {code}: {}", worst.name, worst.message);
         let refusal = Refusal::new(codes::NOT_MENDED, reason);
-        Err(Refusal { hint: item.suggestion.clone(), ..refusal })
+        Err(Refusal { hint: worst.suggestion.clone(), ..refusal })
     }
 
     fn check_space(&mut self, edits: &[Edit]) -> Result<(), Refusal> {
@@ -279,6 +317,17 @@ impl Planner<'_> {
         manifest::record(&mut draft, steps)?;
         Ok(draft.finish().0)
     }
+}
+
+/// The codes of all that the items of a repair find, one a finding.
+fn codes_of(inspection: &Inspection, repair: &Repair) -> Vec<&'static str> {
+    let checks = repair.items.iter().filter_map(|name| find(name));
+    let outcomes = checks.filter_map(|check| (check.run)(inspection).ok());
+    outcomes.flat_map(|outcome| outcome.findings).map(|finding| finding.code).collect()
+}
+
+fn is_named(item: &Item, name: Option<&&'static str>) -> bool {
+    name.is_some_and(|name| item.name.strip_prefix("GUESTOS.") == Some(*name))
 }
 
 fn item_of<'a>(items: &'a [Item], name: &str) -> Option<&'a Item> {

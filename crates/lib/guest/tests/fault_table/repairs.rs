@@ -13,9 +13,12 @@ use kiln_volume::{Error, Result};
 
 use crate::table::{Row, inspection};
 
-/// Rows whose fault a repair does not mend, and by which code it says so. A number that several rows
-/// share stands for all of them that are refused.
-const REFUSED: &[(u32, &str)] = &[];
+/// Rows whose fault a repair does not mend: by which code (or word, where it is skipped) it says so,
+/// and why it does not. A number that several rows share stands for all of them that are refused.
+const REFUSED: &[(u32, &str, &str)] = &[];
+
+/// Rows that a repair mends as far as the row's own fault goes: what is left, and why.
+const LEFT: &[(u32, &str, &str)] = &[];
 
 /// An editor whose `n`-th write fails.
 struct FailingAt<'a> {
@@ -60,7 +63,10 @@ fn judge(row: &Row, repair: &'static Repair) -> Vec<String> {
     let name = format!("row {} ({}), {}", row.number, row.what, repair.name);
     let broken = inspection(&row.spoilt());
     let untouched = run(&broken, CHECKS);
-    let refused: BTreeMap<_, _> = REFUSED.iter().copied().collect();
+    let codes = |rows: &[(u32, &'static str, &str)]| -> BTreeMap<u32, &'static str> {
+        rows.iter().map(|(number, code, _)| (*number, *code)).collect()
+    };
+    let (refused, left_over) = (codes(REFUSED), codes(LEFT));
     let plan =
         match kiln_guest::repair::plan(&broken, &[repair], &Options::default(), &Bundle::default())
         {
@@ -68,14 +74,18 @@ fn judge(row: &Row, repair: &'static Repair) -> Vec<String> {
             Err(refusal) => return expect_refusal(&name, refused.get(&row.number), refusal.code),
         };
     let edits = match &plan.steps[0].result {
-        StepResult::Planned { left: None, .. } => plan.edits(),
+        StepResult::Planned { left, .. }
+            if left.as_deref() == left_over.get(&row.number).copied() =>
+        {
+            plan.edits()
+        }
         StepResult::Planned { left, .. } => return vec![format!("{name}: {left:?} is left")],
         StepResult::Refused(refusal) => {
             let wrong = expect_refusal(&name, refused.get(&row.number), refusal.code);
             let told = |wrong: String| format!("{wrong}: {}", refusal.reason);
             return wrong.into_iter().map(told).collect();
         }
-        StepResult::Skipped(why) => return vec![format!("{name}: skipped, {why}")],
+        StepResult::Skipped(why) => return expect_refusal(&name, refused.get(&row.number), why),
     };
     let mut wrong = Vec::new();
     let mut mended = Staging::new(&broken);
@@ -84,8 +94,8 @@ fn judge(row: &Row, repair: &'static Repair) -> Vec<String> {
     }
     mended.look_again();
     let after = run(mended.inspection(), CHECKS);
-    if !passes(&after, repair.item) {
-        wrong.push(format!("{name}: mended, yet {} does not pass", repair.item));
+    if !passes(&after, row.item) && !left_over.contains_key(&row.number) {
+        wrong.push(format!("{name}: mended, yet {} does not pass", row.item));
     }
     let worse = worse(&untouched, &after);
     if !worse.is_empty() {
