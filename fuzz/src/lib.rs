@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kiln_disk::{BlockSource, Error, Format, Kind, MemSource, NoSiblings, OpenOptions, Result};
 use kiln_disk::{Source, map, open_source};
-use kiln_guest::{CHECKS, Declared};
+use kiln_guest::{CHECKS, Declared, Inspection};
 use kiln_volume::{
     Content, DiskLayout, FsKind, Layout, MemFs, Origin, Partition, PartitionType, TableKind, Volume,
 };
@@ -82,12 +82,18 @@ pub fn exercise_image(source: Source, format: Format) {
     let _ = map(&*image.source).take(1000).count();
 }
 
-/// Inspect a Debian guest that has `files` beside its own, and run every item on it. A file named
-/// [`DISK`] is the first 4 KiB of the disk.
+/// Inspect a Debian guest that has `files` beside its own, and run every item on it.
 ///
 /// The parsers of a guest's files are not public, and what a broken file leads to is decided by
 /// those that call them: so the whole way is taken, as `kiln check` takes it.
 pub fn check_guest(firmware: Firmware, files: &[(&str, &[u8])]) {
+    let inspection = inspect_guest(firmware, files);
+    std::hint::black_box(kiln_guest::run(&inspection, CHECKS));
+}
+
+/// Inspect a Debian guest that has `files` beside its own. A file named [`DISK`] is the first 4 KiB
+/// of the disk.
+pub fn inspect_guest(firmware: Firmware, files: &[(&str, &[u8])]) -> Inspection {
     let mut root = debian();
     let mut esp = MemFs::new();
     esp.file("/EFI/BOOT/BOOTX64.EFI", pe_head()).file("/EFI/debian/grubx64.efi", pe_head());
@@ -103,11 +109,10 @@ pub fn check_guest(firmware: Firmware, files: &[(&str, &[u8])]) {
         };
     }
     let esp = (firmware == Firmware::Uefi).then_some(esp);
-    let inspection = kiln_guest::inspect(layout(root, esp, head), Declared::default());
-    std::hint::black_box(kiln_guest::run(&inspection, CHECKS));
+    kiln_guest::inspect(layout(root, esp, head), Declared::default())
 }
 
-/// See [`check_guest`].
+/// See [`inspect_guest`].
 pub const DISK: &str = "first 4 KiB of the disk";
 
 /// How the guest's disk starts.

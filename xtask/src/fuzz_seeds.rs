@@ -59,6 +59,7 @@ const IMAGES: &[(&str, &str)] = &[
     ("guest_initramfs", "lz4 -q -c cpio > out"),
     ("guest_initramfs", "lzop -c cpio > out"),
     ("guest_initramfs", "cp cpio out; xz --check=crc32 -c cpio >> out"),
+    ("guest_segment", "printf '\\0' > out; cat cpio >> out; xz --check=crc32 -c cpio >> out"),
     (
         "guest_kmod",
         "mkdir -p d/lib/modules/6.1; touch d/lib/modules/6.1/modules.order; depmod -b d 6.1; \
@@ -157,6 +158,18 @@ const TEXTS: &[(&str, u8, &str)] = &[
         "guest_syntax",
         42,
         "kernel/drivers/block/virtio_blk.ko.xz: kernel/drivers/virtio/virtio.ko.xz\n",
+    ),
+    (
+        "guest_segment",
+        1,
+        "kernel/a.ko.xz: kernel/virtio_blk.ko\nkernel/virtio_blk.ko: kernel/virtio.ko\n\
+         kernel/virtio.ko:\nkernel/nvme.ko: kernel/nvme-core.ko\nkernel/nvme-core.ko:\n",
+    ),
+    ("guest_segment", 3, "softdep virtio_blk pre: nvme\nsoftdep nvme post: a virtio-blk\n"),
+    (
+        "guest_index",
+        b'v',
+        "irtio:d00000002v* virtio_blk\nvirtio:d* a\nvirtio b\nvirtio b\npci:v[0-9a-f]* c\n",
     ),
     ("guest_kernel", b'#', "\nCONFIG_VIRTIO_BLK=m\n# CONFIG_X is not set\nCONFIG_S=\"a\"\n"),
     (

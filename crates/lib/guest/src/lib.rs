@@ -22,8 +22,8 @@ pub use check::{
     nvme_drivers, run, suggest, virtio_drivers,
 };
 pub use initramfs::{
-    CpioError, CpioWriter, Generator, Initramfs, Refusal, Segment, SegmentError, SegmentFile,
-    SegmentRequest, driver_segment,
+    CpioError, CpioWriter, Generator, Initramfs, Segment, SegmentError, SegmentFile,
+    SegmentRefusal, SegmentRequest, driver_segment,
 };
 pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,

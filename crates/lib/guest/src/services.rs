@@ -10,7 +10,7 @@ use kiln_volume::{Result, Tree};
 use crate::syntax::ini;
 
 /// Where units are, the first that has a name wins. `/run` is empty in an image.
-const UNIT_DIRS: [&str; 4] = [
+pub(crate) const UNIT_DIRS: [&str; 4] = [
     "/etc/systemd/system",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
@@ -116,7 +116,7 @@ fn systemd(tree: &Tree, unit: &str) -> Result<ServiceState> {
 }
 
 /// The highest file of that name is a link to `/dev/null`, or empty.
-fn is_masked(tree: &Tree, unit: &str) -> Result<bool> {
+pub(crate) fn is_masked(tree: &Tree, unit: &str) -> Result<bool> {
     for dir in UNIT_DIRS {
         let path = format!("{dir}/{unit}");
         if let Some(target) = tree.read_link(&path)? {
@@ -130,7 +130,7 @@ fn is_masked(tree: &Tree, unit: &str) -> Result<bool> {
 }
 
 /// The unit's path and text. An instance (`getty@tty1.service`) has the template's.
-fn unit_file(tree: &Tree, unit: &str) -> Result<Option<(String, String)>> {
+pub(crate) fn unit_file(tree: &Tree, unit: &str) -> Result<Option<(String, String)>> {
     let template = unit.split_once('@').and_then(|(name, rest)| {
         rest.rsplit_once('.').map(|(_, suffix)| format!("{name}@.{suffix}"))
     });
@@ -301,7 +301,7 @@ fn sysv(tree: &Tree, name: &str) -> Result<ServiceState> {
     Ok(ServiceState::Disabled)
 }
 
-fn upstart(tree: &Tree, name: &str) -> Result<ServiceState> {
+pub(crate) fn upstart(tree: &Tree, name: &str) -> Result<ServiceState> {
     let path = format!("/etc/init/{name}.conf");
     let Some(text) = tree.read_text(&path)? else { return Ok(ServiceState::Absent) };
     let manual = |text: &str| text.lines().any(|line| line.trim() == "manual");
@@ -313,7 +313,7 @@ fn upstart(tree: &Tree, name: &str) -> Result<ServiceState> {
     Ok(if starts { ServiceState::Enabled { by: path } } else { ServiceState::Static })
 }
 
-fn openrc(tree: &Tree, name: &str) -> Result<ServiceState> {
+pub(crate) fn openrc(tree: &Tree, name: &str) -> Result<ServiceState> {
     for level in ["sysinit", "boot", "default"] {
         let by = format!("/etc/runlevels/{level}/{name}");
         if tree.locate_link(&by)?.is_some() {

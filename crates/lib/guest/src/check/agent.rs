@@ -6,6 +6,9 @@ use kiln_volume::{Result, Tree};
 use super::{Evidence, Finding, Outcome};
 use crate::{Guest, services};
 
+/// As much of an ELF file as says what it is for.
+const HEAD_BYTES: usize = 20;
+
 /// The codes of an agent's item, and what it is called.
 #[derive(Debug)]
 pub(super) struct Agent {
@@ -60,30 +63,33 @@ fn runs_on(program: &str, system: &str) -> bool {
 }
 
 /// Whether `path` is an executable ELF file.
-pub(super) fn is_program(tree: &Tree, path: &str) -> Result<bool> {
+pub(crate) fn is_program(tree: &Tree, path: &str) -> Result<bool> {
     let is_executable = tree.stat(path)?.is_some_and(|stat| stat.mode & 0o111 != 0);
     Ok(is_executable && elf_architecture(tree, path)?.is_some())
 }
 
 /// The architecture of an ELF file as kiln names it. `None`: not ELF.
-pub(super) fn elf_architecture(tree: &Tree, path: &str) -> Result<Option<&'static str>> {
+pub(crate) fn elf_architecture(tree: &Tree, path: &str) -> Result<Option<&'static str>> {
     let Some(file) = tree.open(path)? else { return Ok(None) };
-    let mut head = [0; 20];
+    let mut head = [0; HEAD_BYTES];
     let n = file.read_at(0, &mut head)?;
-    if n < head.len() || !head.starts_with(b"\x7fELF") {
-        return Ok(None);
-    }
+    Ok(architecture_of(&head[..n]))
+}
+
+/// The architecture of the ELF file that starts with `bytes`. `None`: not ELF.
+pub(crate) fn architecture_of(bytes: &[u8]) -> Option<&'static str> {
+    let head: &[u8; HEAD_BYTES] = bytes.first_chunk()?;
     // `e_machine`, little-endian on every architecture that matters here.
-    Ok(Some(match u16::from_le_bytes([head[18], head[19]]) {
+    head.starts_with(b"\x7fELF").then(|| match u16::from_le_bytes([head[18], head[19]]) {
         3 => "i386",
         62 => "x86_64",
         183 => "arm64",
         _ => "another architecture",
-    }))
+    })
 }
 
 /// The directories in `dir` that start with `prefix`, the highest version first.
-pub(super) fn versions(tree: &Tree, dir: &str, prefix: &str) -> Result<Vec<String>> {
+pub(crate) fn versions(tree: &Tree, dir: &str, prefix: &str) -> Result<Vec<String>> {
     const MAX_VERSIONS: usize = 1000;
     let mut found: Vec<(Vec<u64>, String)> = Vec::new();
     for entry in tree.list(dir)?.into_iter().take(MAX_VERSIONS) {

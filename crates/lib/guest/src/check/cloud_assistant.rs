@@ -1,12 +1,15 @@
 //! `CloudAssistant`: the agent that runs the user's commands in instances is there and starts.
+//!
+//! kiln's own agent stands in for the vendor's where an image has only that, and the evidence says
+//! which of them it is.
 
 use kiln_volume::{Result, Tree};
 
 use super::agent::{self, Agent};
-use super::{Check, Outcome};
+use super::{Check, Evidence, Outcome, Status};
 use crate::Inspection;
 
-pub(super) static CLOUD_ASSISTANT: Check = Check {
+pub(crate) static CLOUD_ASSISTANT: Check = Check {
     name: "CloudAssistant",
     summary: "the Cloud Assistant agent is installed and starts at boot",
     run: check,
@@ -22,14 +25,32 @@ const AGENT: Agent = Agent {
     install: "install the package aliyun_assist (aliyun-assist on Debian and Ubuntu)",
 };
 
+/// kiln's own agent.
+const OWN: Agent = Agent {
+    title: "kiln's own agent",
+    services: &[OWN_SERVICE],
+    install: "repair the image with `assist`",
+    ..AGENT
+};
+/// Where repair `assist` puts kiln's own agent.
+pub(crate) const OWN_PROGRAM: &str = "/usr/local/lib/kiln/kiln-agent";
+/// What starts it.
+pub(crate) const OWN_SERVICE: &str = "kiln-assist";
+
 /// Where each version has its directory; the second is CoreOS'.
-const HOMES: [&str; 2] = ["/usr/local/share/aliyun-assist", "/opt/local/share/aliyun-assist"];
+pub(crate) const HOMES: [&str; 2] =
+    ["/usr/local/share/aliyun-assist", "/opt/local/share/aliyun-assist"];
 
 fn check(inspection: &Inspection) -> Result<Outcome> {
     let Some(guest) = inspection.guest() else {
         return Ok(Outcome::not_applicable("no operating system found"));
     };
-    agent::judge(guest, &AGENT, program(&guest.tree)?)
+    let vendors = agent::judge(guest, &AGENT, program(&guest.tree)?)?;
+    if vendors.status() == Status::Pass || !agent::is_program(&guest.tree, OWN_PROGRAM)? {
+        return Ok(vendors);
+    }
+    let own = agent::judge(guest, &OWN, Some(OWN_PROGRAM.to_owned()))?;
+    Ok(own.noting([Evidence::note("kiln agent: it stands in for the vendor's")]))
 }
 
 /// The highest version that has a program: an uninstalled one leaves its empty directory behind.
@@ -89,6 +110,22 @@ mod tests {
         let found = item("CloudAssistant", &sound.build());
         assert_eq!(codes(&found), [("CloudAssistant.Disabled", Level::Medium)]);
         assert_eq!(found.value, "Installed");
+    }
+
+    #[test]
+    fn kilns_own_agent_stands_in_and_is_told() {
+        let mut sound = Sound::debian();
+        sound.fs.executable(super::OWN_PROGRAM, elf(62));
+        let found = item("CloudAssistant", &sound.build());
+        assert_eq!(codes(&found), [("CloudAssistant.Disabled", Level::Medium)]);
+        sound.enabled("kiln-assist.service");
+        let found = item("CloudAssistant", &sound.build());
+        assert_eq!((codes(&found), found.value.as_str()), (Vec::new(), "Installed"));
+        let told = found.evidence.last().unwrap();
+        assert_eq!(told.text, "kiln agent: it stands in for the vendor's");
+        sound.fs.executable(super::OWN_PROGRAM, elf(183));
+        let found = item("CloudAssistant", &sound.build());
+        assert_eq!(codes(&found), [("CloudAssistant.WrongArch", Level::Medium)]);
     }
 
     #[test]

@@ -4,12 +4,12 @@
 //! is an `Err` and becomes [`Status::Unknown`], "is wrong" is a [`Finding`]. The two are never mixed:
 //! an unreadable file is not a broken guest.
 
-mod agent;
+pub(crate) mod agent;
 mod architecture;
 mod boot_mode;
-mod cloud_assistant;
+pub(crate) mod cloud_assistant;
 pub(crate) mod cloud_init;
-mod dhcp;
+pub(crate) mod dhcp;
 #[cfg(test)]
 mod disk_tests;
 pub(crate) mod driver;
@@ -25,7 +25,7 @@ mod os_version;
 mod platform;
 pub(crate) mod rtc_time_mode;
 mod run;
-mod security_center_agent;
+pub(crate) mod security_center_agent;
 pub(crate) mod selinux;
 #[cfg(test)]
 mod sound;

@@ -1,14 +1,16 @@
 //! `SecurityCenterAgent`: the agent of the security centre is there and starts.
 //!
-//! An enrolled agent carries the identity of its machine; an image should have it unenrolled.
+//! An enrolled agent carries the identity of its machine; an image should have it unenrolled. One
+//! whose installer runs at the first start, as repair `aegis` leaves it, is in the best state an image
+//! can be in, and passes without being called installed.
 
 use kiln_volume::{Result, Tree};
 
 use super::agent::{self, Agent};
-use super::{Check, Outcome};
-use crate::Inspection;
+use super::{Check, Evidence, Outcome};
+use crate::{Inspection, services};
 
-pub(super) static SECURITY_CENTER_AGENT: Check = Check {
+pub(crate) static SECURITY_CENTER_AGENT: Check = Check {
     name: "SecurityCenterAgent",
     summary: "the Security Center agent is installed and starts at boot",
     run: check,
@@ -23,11 +25,25 @@ const AGENT: Agent = Agent {
     install: "install the Security Center agent, or choose security hardening when instances are made",
 };
 
+/// What runs the installer at the first start.
+pub(crate) const INSTALL_SERVICE: &str = "kiln-aegis";
+/// The installer.
+pub(crate) const INSTALLER: &str = "/usr/local/lib/kiln/aegis/install.sh";
+
 fn check(inspection: &Inspection) -> Result<Outcome> {
     let Some(guest) = inspection.guest() else {
         return Ok(Outcome::not_applicable("no operating system found"));
     };
-    agent::judge(guest, &AGENT, program(&guest.tree)?)
+    let judged = agent::judge(guest, &AGENT, program(&guest.tree)?)?;
+    let is_absent = judged.worst().is_some_and(|finding| finding.code != AGENT.disabled);
+    if is_absent && guest.tree.is_file(INSTALLER)? {
+        let by = services::first_enabled(&guest.tree, &[INSTALL_SERVICE])?;
+        if let Some((_, by)) = by {
+            return Ok(Outcome::value("NotInstalled")
+                .noting([Evidence::file(by, "installs the agent at the first start")]));
+        }
+    }
+    Ok(judged)
 }
 
 fn program(tree: &Tree) -> Result<Option<String>> {
@@ -71,6 +87,17 @@ mod tests {
     fn row_156_agent_absent() {
         let found = item("SecurityCenterAgent", &Sound::debian().build());
         assert_eq!(codes(&found), [("SecurityCenterAgent.NotInstalled", Level::Medium)]);
+    }
+
+    #[test]
+    fn an_installer_that_runs_at_the_first_start_passes() {
+        let mut sound = Sound::debian();
+        sound.fs.file(super::INSTALLER, "#!/bin/sh\n");
+        let found = item("SecurityCenterAgent", &sound.build());
+        assert_eq!(codes(&found), [("SecurityCenterAgent.NotInstalled", Level::Medium)]);
+        sound.enabled("kiln-aegis.service");
+        let found = item("SecurityCenterAgent", &sound.build());
+        assert_eq!((codes(&found), found.value.as_str()), (Vec::new(), "NotInstalled"));
     }
 
     #[test]

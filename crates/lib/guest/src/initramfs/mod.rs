@@ -25,7 +25,7 @@ use crate::kernel::pe;
 
 pub(crate) use codec::Codec;
 pub use cpio::{CpioError, CpioWriter};
-pub use refusal::{Refusal, SegmentError};
+pub use refusal::{SegmentError, SegmentRefusal};
 pub use segment::{Segment, SegmentFile, SegmentRequest, driver_segment};
 pub(crate) use stream::Part;
 

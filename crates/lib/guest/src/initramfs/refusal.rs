@@ -7,7 +7,7 @@ use crate::initramfs::{Generator, Initramfs};
 /// What makes appending impossible or pointless. None of it is a fault of kiln's reading.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum SegmentRefusal {
     /// The kernel starts without one.
     #[error("the kernel has no initramfs to append to")]
     NoInitramfs,
@@ -81,7 +81,7 @@ pub enum Refusal {
 pub enum SegmentError {
     /// It cannot be, or would not help.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] SegmentRefusal),
     /// The guest's files could not be read.
     #[error(transparent)]
     Failed(#[from] Error),
@@ -89,12 +89,12 @@ pub enum SegmentError {
 
 impl Initramfs {
     /// Whether drivers for the kernel `version` can be added behind this.
-    pub(super) fn accepts(&self, version: &str) -> Result<(), Refusal> {
+    pub(super) fn accepts(&self, version: &str) -> Result<(), SegmentRefusal> {
         if let Some(why) = &self.error {
-            return Err(Refusal::Unreadable { why: why.clone() });
+            return Err(SegmentRefusal::Unreadable { why: why.clone() });
         }
         if self.has_boot_config {
-            return Err(Refusal::BootConfig);
+            return Err(SegmentRefusal::BootConfig);
         }
         let is_flat = self.modules.keys().any(|(version, _)| version.is_empty());
         // busybox built with its small modprobe reads this file and nothing else.
@@ -103,14 +103,14 @@ impl Initramfs {
             || is_small_busybox
             || matches!(self.generator, Generator::MkinitrdNash | Generator::Booster)
         {
-            return Err(Refusal::LoadsOtherwise { generator: self.generator });
+            return Err(SegmentRefusal::LoadsOtherwise { generator: self.generator });
         }
         if !self.kernel_versions.is_empty() && !self.kernel_versions.contains(version) {
             let versions = self.kernel_versions.iter().cloned().collect();
-            return Err(Refusal::OtherKernel { versions });
+            return Err(SegmentRefusal::OtherKernel { versions });
         }
         if !self.has_udev && !self.has_modprobe {
-            return Err(Refusal::NoLoader);
+            return Err(SegmentRefusal::NoLoader);
         }
         Ok(())
     }

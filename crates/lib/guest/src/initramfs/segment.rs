@@ -20,7 +20,7 @@ use kiln_volume::{Error, Kind, Tree};
 use crate::Guest;
 use crate::check::driver::{Facts, is_modprobe_config, keeps_from_loading};
 use crate::initramfs::union::Union;
-use crate::initramfs::{Codec, CpioWriter, Initramfs, Refusal, SegmentError};
+use crate::initramfs::{Codec, CpioWriter, Initramfs, SegmentError, SegmentRefusal};
 use crate::kernel::depmod::builtin_index;
 use crate::kernel::{MAX_MODULE_BYTES, module_info, pe, unpacked_module};
 
@@ -78,6 +78,13 @@ impl Segment {
         self.bytes.is_empty()
     }
 
+    /// All that comes behind the file's end: the zeroes and the archive.
+    pub fn tail(&self) -> Vec<u8> {
+        let mut tail = vec![0; self.padding_bytes];
+        tail.extend_from_slice(&self.bytes);
+        tail
+    }
+
     /// A line for each file, for people to read: `+ usr/lib/modules/.../virtio_blk.ko (31 KiB)`; `~`
     /// instead of `+` where it replaces one.
     pub fn listing(&self) -> Vec<String> {
@@ -99,14 +106,14 @@ pub fn driver_segment(
     guest: &Guest,
     request: &SegmentRequest<'_>,
 ) -> Result<Segment, SegmentError> {
-    let path = request.initrds.last().ok_or(Refusal::NoInitramfs)?;
+    let path = request.initrds.last().ok_or(SegmentRefusal::NoInitramfs)?;
     let mut end_bytes = 0;
     for initrd in request.initrds {
         let file = guest.tree.open(initrd)?;
         let file =
             file.ok_or_else(|| Error::new(Kind::NotFound, format!("{initrd}: no such file")))?;
         if pe::section(&file, b".initrd")? != pe::Section::NotPe {
-            return Err(Refusal::UnifiedKernelImage { path: initrd.clone() }.into());
+            return Err(SegmentRefusal::UnifiedKernelImage { path: initrd.clone() }.into());
         }
         end_bytes = file.size_bytes();
     }
@@ -148,7 +155,7 @@ impl<'a> Contents<'a> {
         self.files.push(SegmentFile { path: path.to_owned(), size_bytes, replaces });
     }
 
-    fn file(&mut self, path: &str, mode: u32, data: &[u8]) -> Result<(), Refusal> {
+    fn file(&mut self, path: &str, mode: u32, data: &[u8]) -> Result<(), SegmentRefusal> {
         self.archive.file(path, mode, data).map_err(unwritable)?;
         self.note(path, data.len() as u64);
         Ok(())
@@ -229,7 +236,7 @@ impl<'a> Contents<'a> {
         Ok(())
     }
 
-    fn finish(self, path: &str, end_bytes: u64, packed: bool) -> Result<Segment, Refusal> {
+    fn finish(self, path: &str, end_bytes: u64, packed: bool) -> Result<Segment, SegmentRefusal> {
         let mut segment = Segment { path: path.to_owned(), ..Segment::default() };
         if self.archive.n_entries() == 0 {
             return Ok(segment);
@@ -272,7 +279,7 @@ fn module_file(
     facts: &Facts,
     endings: &BTreeSet<&str>,
 ) -> Result<(String, Vec<u8>), SegmentError> {
-    let wrong = |why: &str| Refusal::WrongModule {
+    let wrong = |why: &str| SegmentRefusal::WrongModule {
         path: path.to_owned(),
         version: facts.version.clone(),
         why: why.to_owned(),
@@ -304,6 +311,6 @@ fn below_modules(path: &str, dir: &str) -> String {
     }
 }
 
-fn unwritable(error: impl std::fmt::Display) -> Refusal {
-    Refusal::Unwritable { why: error.to_string() }
+fn unwritable(error: impl std::fmt::Display) -> SegmentRefusal {
+    SegmentRefusal::Unwritable { why: error.to_string() }
 }

@@ -53,8 +53,7 @@ fn refusal_of(phony: &Phony) -> String {
 fn append(phony: &mut Phony, segment: &Segment) {
     let initrd = phony.initrds.get_mut(&segment.path).unwrap();
     let mut file = initrd.build();
-    file.resize(file.len() + segment.padding_bytes, 0);
-    file.extend(&segment.bytes);
+    file.extend(segment.tail());
     initrd.raw = Some(file);
 }
 

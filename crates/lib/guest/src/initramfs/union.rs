@@ -10,7 +10,7 @@ use kiln_volume::Tree;
 
 use crate::Guest;
 use crate::check::driver::{Facts, is_found};
-use crate::initramfs::{Initramfs, Refusal, SegmentError};
+use crate::initramfs::{Initramfs, SegmentError, SegmentRefusal};
 use crate::kernel::MAX_INDEX_BYTES;
 use crate::kernel::depmod::ModuleIndex;
 
@@ -87,7 +87,7 @@ impl<'a> Union<'a> {
         }
         if !absent.is_empty() {
             let version = self.facts.version.clone();
-            return Err(Refusal::NotInstalled { version, modules: absent }.into());
+            return Err(SegmentRefusal::NotInstalled { version, modules: absent }.into());
         }
         let mut pending: Vec<String> = missing.keys().cloned().collect();
         while let Some(module) = pending.pop() {
@@ -115,7 +115,7 @@ impl<'a> Union<'a> {
         match missing.keys().find(|name| !indexed.contains(name.as_str())) {
             Some(module) => {
                 let dir = self.guest.modules_dir(&self.facts.version);
-                Err(Refusal::NotIndexed { dir, module: module.clone() }.into())
+                Err(SegmentRefusal::NotIndexed { dir, module: module.clone() }.into())
             }
             None => Ok(missing),
         }

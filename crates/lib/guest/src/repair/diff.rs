@@ -18,9 +18,20 @@ pub fn unified(edit: &Edit) -> String {
     let _ = match &edit.change {
         Change::Create { content, attributes } => {
             let _ = writeln!(text, "new file mode 10{:04o}", attributes.mode);
-            body(&mut text, None, path, "", content)
+            match content.source() {
+                Some(source) => {
+                    let bytes = content.size_bytes();
+                    writeln!(text, "# new file {path}: {bytes} bytes from {source}")
+                }
+                None => body(&mut text, None, path, "", content),
+            }
         }
         Change::Replace { before, after } => match before.text() {
+            _ if after.source().is_some() => {
+                let source = after.source().unwrap_or_default();
+                let (before, after) = (before.size_bytes(), after.size_bytes());
+                writeln!(text, "# file {path}: {before} bytes become {after} bytes from {source}")
+            }
             Some(before) => body(&mut text, Some(path), path, before, after),
             None => binary(&mut text, path, before.size_bytes(), after.size_bytes()),
         },

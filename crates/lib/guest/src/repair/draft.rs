@@ -12,8 +12,12 @@ use super::staging::{self, Staging};
 use super::{Bundle, Options};
 use crate::{Guest, Inspection};
 
-/// Configuration that a repair replaces is never larger.
-const MAX_REPLACED_BYTES: u64 = 4 << 20;
+/// What a repair replaces is never larger: configuration has some KiB, dpkg's database of a desktop
+/// 10 MiB, a program of a package some 10 MiB more.
+const MAX_REPLACED_BYTES: u64 = 128 << 20;
+/// Where the first states of files are kept that belong to packages: many of their directories take
+/// whatever is in them, by any name.
+const ORIGINALS: &str = "/var/lib/kiln/original";
 /// A directory of state that is cleaned (cloud-init keeps a few dozen files) is never larger.
 const MAX_REMOVED: usize = 10_000;
 /// Suffix of a file's first state, kept beside it.
@@ -22,11 +26,13 @@ const ORIGINAL: &str = "kiln-orig";
 const OFF: &str = "kiln-off";
 
 /// Directories whose every file counts, whatever its suffix: nothing may be kept in them.
-const TAKE_ALL: [(&str, &str); 6] = [
-    // The `network` service takes `ifcfg-*`, and knows its own backup suffixes only.
+const TAKE_ALL: [(&str, &str); 7] = [
+    // The `network` service and wicked take `ifcfg-*`, and know their own backup suffixes only.
     ("/etc/sysconfig/network-scripts", "/etc/sysconfig/network-scripts/kiln-off"),
     ("/etc/sysconfig/network", "/etc/sysconfig/network/kiln-off"),
     ("/etc/network/interfaces.d", "/etc/network/kiln-off"),
+    // Only elsewhere does NetworkManager want the ending `.nmconnection`.
+    ("/etc/NetworkManager/system-connections", "/etc/NetworkManager/kiln-off"),
     ("/etc/grub.d", "/etc/kiln-off/grub.d"),
     ("/boot/loader/entries", "/boot/loader/kiln-off"),
     ("/etc/cron.d", "/etc/kiln-off/cron.d"),
@@ -139,8 +145,41 @@ impl<'a> Draft<'a> {
         if before == content {
             return Ok(());
         }
+        if self.write_again(&path, &content, &reason)? {
+            return Ok(());
+        }
         self.keep_original(&path)?;
         self.add(path, Change::Replace { before, after: content }, reason)
+    }
+
+    /// Let the edit that wrote the file write `content` instead: a person who reads the plan sees one
+    /// change of a file and not its steps. `false`: there is none, or others came between.
+    fn write_again(&mut self, path: &str, content: &Content, reason: &str) -> Result<bool> {
+        let is_about = |edit: &Edit| {
+            let to = match &edit.change {
+                Change::Copy { to, .. } | Change::Rename { to } => to.as_str(),
+                _ => "",
+            };
+            edit.path == path || to == path
+        };
+        let Some(index) = self.edits.iter().rposition(is_about) else { return Ok(false) };
+        let Some(mut edit) = self.edits.get(index).cloned() else { return Ok(false) };
+        match &mut edit.change {
+            Change::Replace { after: written, .. } | Change::Create { content: written, .. } => {
+                let again = Change::Replace { before: written.clone(), after: content.clone() };
+                let path = path.to_owned();
+                self.staging.perform(&Edit { path, change: again, reason: String::new() })?;
+                written.clone_from(content);
+            }
+            _ => return Ok(false),
+        }
+        if !edit.reason.contains(reason) {
+            edit.reason = format!("{}; {reason}", edit.reason);
+        }
+        if let Some(place) = self.edits.get_mut(index) {
+            *place = edit;
+        }
+        Ok(true)
     }
 
     /// Replace the text of the file at `path` by what `change` makes of it. `false`: nothing there,
@@ -339,6 +378,92 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// A file of a package at `path`, in place of a file or link that is there. What is there has its
+    /// owner and labels kept, and its mode changed to that of `attributes`.
+    ///
+    /// # Errors
+    ///
+    /// Where something else than a file or link is there, or it cannot be read.
+    pub(super) fn install_file(
+        &mut self,
+        path: &str,
+        content: Content,
+        attributes: Attributes,
+        reason: &str,
+    ) -> Result<()> {
+        let path = self.link_place(path, reason)?;
+        match staging::entry(self.tree()?, &path)? {
+            Some(Entry::File { .. }) => {
+                let before = self.tree()?.read(&path, MAX_REPLACED_BYTES)?;
+                let before: Content = before.ok_or_else(|| not_a(&path, "regular file"))?.into();
+                if before != content {
+                    self.keep_elsewhere(&path)?;
+                    self.add(path.clone(), Change::Replace { before, after: content }, reason)?;
+                }
+                self.set_mode(&path, attributes.mode, reason)
+            }
+            Some(Entry::Directory | Entry::Other) => Err(not_a(&path, "regular file")),
+            found => {
+                if found.is_some() {
+                    self.remove_entry(path.clone(), reason.to_owned())?;
+                }
+                let attributes = self.labeled(&path, FileType::Regular, attributes)?;
+                self.add(path, Change::Create { content, attributes }, reason)
+            }
+        }
+    }
+
+    /// A link of a package at `path`, in place of a file or link that is there.
+    ///
+    /// # Errors
+    ///
+    /// Where something else is there.
+    pub(super) fn install_link(&mut self, path: &str, target: &str, reason: &str) -> Result<()> {
+        let path = self.link_place(path, reason)?;
+        if let Some(Entry::File { .. }) = staging::entry(self.tree()?, &path)? {
+            self.retire(&path, reason)?;
+        }
+        self.symlink(&path, target, reason)
+    }
+
+    /// A directory of a package; nothing where it is there.
+    ///
+    /// # Errors
+    ///
+    /// Where something else is there.
+    pub(super) fn install_directory(
+        &mut self,
+        path: &str,
+        attributes: Attributes,
+        reason: &str,
+    ) -> Result<()> {
+        if self.tree()?.is_dir(path)? {
+            return Ok(());
+        }
+        let path = self.place_for(path, reason)?;
+        let attributes = self.labeled(&path, FileType::Directory, attributes)?;
+        self.add(path, Change::MakeDirectory { attributes }, reason)
+    }
+
+    /// Take away a file or link that a package no longer has. With backups on, a file's content is
+    /// kept, away from where it was.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or is a directory that is not empty.
+    pub(super) fn retire(&mut self, path: &str, reason: &str) -> Result<()> {
+        let path = self.link_place(path, reason)?;
+        if let Some(Entry::File { .. }) = staging::entry(self.tree()?, &path)? {
+            self.keep_elsewhere(&path)?;
+        }
+        self.remove_entry(path, reason.to_owned())
+    }
+
+    /// As [`Draft::keep_original`], not beside the file.
+    fn keep_elsewhere(&mut self, path: &str) -> Result<()> {
+        self.keep_at(path, format!("{ORIGINALS}{path}"))
+    }
+
     fn add(&mut self, path: String, change: Change, reason: impl Into<String>) -> Result<()> {
         let edit = Edit { path, change, reason: reason.into() };
         self.staging.perform(&edit)?;
@@ -357,10 +482,13 @@ impl<'a> Draft<'a> {
 
     /// Keep the state that a file had before kiln first touched it.
     fn keep_original(&mut self, path: &str) -> Result<()> {
+        self.keep_at(path, aside(path, ORIGINAL))
+    }
+
+    fn keep_at(&mut self, path: &str, to: String) -> Result<()> {
         if !self.options.backup || self.was_made_here(path) {
             return Ok(());
         }
-        let to = aside(path, ORIGINAL);
         if self.tree()?.locate_link(&to)?.is_some() {
             return Ok(());
         }
@@ -425,9 +553,18 @@ impl<'a> Draft<'a> {
         Ok(format!("{}/{name}", parent.trim_end_matches('/')))
     }
 
-    /// Root's, with the SELinux label of what is beside it: new files of a directory mostly have
-    /// the label of the others, and a file without any is one that confined services cannot read.
     fn new_attributes(&self, path: &str, file_type: FileType, mode: u16) -> Result<Attributes> {
+        self.labeled(path, file_type, Attributes::root(mode))
+    }
+
+    /// With the SELinux label of what is beside it: new files of a directory mostly have the label
+    /// of the others, and a file without any is one that confined services cannot read.
+    fn labeled(
+        &self,
+        path: &str,
+        file_type: FileType,
+        attributes: Attributes,
+    ) -> Result<Attributes> {
         let tree = self.tree()?;
         let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
         let parent = if parent.is_empty() { "/" } else { parent };
@@ -448,7 +585,7 @@ impl<'a> Draft<'a> {
                 }
             }
         }
-        Ok(Attributes { xattrs: label.into_iter().collect(), ..Attributes::root(mode) })
+        Ok(Attributes { xattrs: label.into_iter().collect(), ..attributes })
     }
 }
 

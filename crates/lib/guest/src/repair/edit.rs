@@ -127,35 +127,63 @@ impl fmt::Debug for Digest {
 }
 
 /// Content of a file. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content(Arc<[u8]>);
+#[derive(Clone)]
+pub struct Content {
+    bytes: Arc<[u8]>,
+    source: Option<Arc<str>>,
+}
 
 impl Content {
+    /// `bytes`, shared.
+    pub fn sharing(bytes: Arc<[u8]>) -> Self {
+        Self { bytes, source: None }
+    }
+
+    /// The same, told to come from `source` (a package): people look there and not at a diff of it.
+    #[must_use]
+    pub fn from_source(self, source: &str) -> Self {
+        Self { source: Some(source.into()), ..self }
+    }
+
+    /// Where it comes from, if it is not kiln's own work.
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The bytes, shared.
     pub fn shared(&self) -> Arc<[u8]> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.bytes)
     }
 
     /// As text, where it is text that a diff can show.
     pub fn text(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.0).ok()?;
+        let text = std::str::from_utf8(&self.bytes).ok()?;
         (!text.contains('\0')).then_some(text)
     }
 
     /// Its size.
     pub fn size_bytes(&self) -> u64 {
-        self.0.len() as u64
+        self.bytes.len() as u64
     }
 }
 
+/// Content is its bytes, wherever they come from.
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Content {}
+
 impl<T: Into<Vec<u8>>> From<T> for Content {
     fn from(bytes: T) -> Self {
-        Self(bytes.into().into())
+        Self::sharing(bytes.into().into())
     }
 }
 
@@ -163,7 +191,7 @@ impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
             Some(text) if text.len() < 4096 => write!(f, "{text:?}"),
-            _ => write!(f, "{} bytes, sha256 {}", self.0.len(), Digest::of(&self.0)),
+            _ => write!(f, "{} bytes, sha256 {}", self.bytes.len(), Digest::of(&self.bytes)),
         }
     }
 }

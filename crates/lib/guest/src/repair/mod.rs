@@ -5,25 +5,36 @@
 //! by every check item, so a plan that would not mend, or would break something else, is refused
 //! before anything is written.
 
+mod aegis;
 mod apply;
+mod assist;
 mod bundle;
 #[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
 mod cmdline;
+mod dhcp;
 mod diff;
 mod draft;
 mod edit;
+mod fstab;
+mod lines;
 mod manifest;
+mod package;
 mod plan;
 mod refusal;
 mod select;
 mod selinux;
+mod service;
 mod staging;
 mod standardized_time_zone;
+#[cfg(test)]
+mod testing;
+mod units;
+mod yaml_text;
 
 use kiln_volume::Error;
 
 pub use apply::{Editor, apply};
-pub use bundle::Bundle;
+pub use bundle::{Bundle, BundleError};
 pub use diff::unified;
 pub use draft::{Draft, GuestCommand};
 pub use edit::{Attributes, Change, Content, Digest, Edit, Entry};
@@ -34,8 +45,15 @@ pub use staging::{Mark, Staging};
 
 /// All repairs, in the order in which they are planned: the boot entries and the root first,
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
-pub static REPAIRS: &[&Repair] =
-    &[&selinux::SELINUX, &standardized_time_zone::STANDARDIZED_TIME_ZONE];
+#[rustfmt::skip] // one a line
+pub static REPAIRS: &[&Repair] = &[
+    &fstab::FSTAB,
+    &dhcp::DHCP,
+    &selinux::SELINUX,
+    &assist::ASSIST,
+    &aegis::AEGIS,
+    &standardized_time_zone::STANDARDIZED_TIME_ZONE,
+];
 
 /// One way to mend what one check item finds.
 #[derive(Clone, Copy, Debug)]

@@ -209,9 +209,11 @@ impl Planner<'_> {
         let (edits, commands) = draft.finish();
         if edits.is_empty() && commands.is_empty() {
             let reported = self.reported(repair);
-            // An item that is first of all another matter (`BootMode`) and is at risk for a reason
-            // that nothing on the disk can mend must not stop the repairs that were asked for.
-            if reported.iter().all(|item| !is_named(item, repair.items.first())) {
+            // A swap partition is the owner's choice, and a boot mode that was declared wrong is
+            // nothing on the disk: neither may stop the repairs that instances need.
+            let is_tolerable =
+                |item: &&Item| rank(item) == MEDIUM || !is_named(item, repair.items.first());
+            if reported.iter().all(is_tolerable) {
                 return Ok(StepResult::Skipped("nothing_to_do"));
             }
             let reason = reported.first().map_or("nothing to do", |item| item.message.as_str());
@@ -334,12 +336,14 @@ fn item_of<'a>(items: &'a [Item], name: &str) -> Option<&'a Item> {
     items.iter().find(|item| item.name.strip_prefix("GUESTOS.") == Some(name))
 }
 
+const MEDIUM: u8 = 1;
+
 /// How bad an item is. What could not be looked at is worse than a small risk: a repair that makes an
 /// item unreadable has broken something.
 fn rank(item: &Item) -> u8 {
     match (item.status, item.risk_level) {
         (Status::Pass | Status::NotApplicable, _) => 0,
-        (Status::Risk, Some(Level::Medium)) => 1,
+        (Status::Risk, Some(Level::Medium)) => MEDIUM,
         (Status::Unknown, _) => 2,
         (Status::Risk, _) => 3,
     }

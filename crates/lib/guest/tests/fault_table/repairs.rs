@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use kiln_fixtures::deb::Deb;
+use kiln_fixtures::phony::elf;
 use kiln_guest::repair::{
-    Bundle, Edit, Editor, Entry, Mode, Options, Plan, Repair, Staging, StepResult, apply, plan,
-    select, worse,
+    Bundle, Edit, Editor, Entry, Mode, Options, Plan, Repair, Staging, StepResult, apply, codes,
+    plan, select, worse,
 };
 use kiln_guest::{CHECKS, Inspection, Item, Status, run};
 use kiln_volume::{Error, Result};
@@ -15,10 +17,22 @@ use crate::table::{Row, inspection};
 
 /// Rows whose fault a repair does not mend: by which code (or word, where it is skipped) it says so,
 /// and why it does not. A number that several rows share stands for all of them that are refused.
-const REFUSED: &[(u32, &str, &str)] = &[];
+const REFUSED: &[(u32, &str, &str)] = &[
+    (81, "Repair.DhcpNoClient", "ifupdown without a client, and no other network service"),
+    (148, "nothing_to_do", "a swap partition that is used is the owner's choice"),
+    (156, codes::AEGIS_NEEDS_NETWORK, "the bundle of these tests has no installer"),
+];
 
 /// Rows that a repair mends as far as the row's own fault goes: what is left, and why.
 const LEFT: &[(u32, &str, &str)] = &[];
+
+/// What the repairs of the table can install.
+fn bundle() -> Bundle {
+    let files: [(&str, Deb); 0] = [];
+    let files = files.map(|(file, deb)| (file.to_owned(), deb.build()));
+    let bundle = Bundle::new(files).and_then(|bundle| bundle.with_own_agent("x86_64", elf()));
+    bundle.expect("a sound bundle")
+}
 
 /// An editor whose `n`-th write fails.
 struct FailingAt<'a> {
@@ -55,7 +69,7 @@ fn repair_of(row: &Row) -> Option<&'static Repair> {
 
 fn planned(inspection: &Inspection, repair: &'static Repair) -> Plan {
     let options = Options::default();
-    plan(inspection, &[repair], &options, &Bundle::default()).expect("the image can be repaired")
+    plan(inspection, &[repair], &options, &bundle()).expect("the image can be repaired")
 }
 
 /// What is wrong with what kiln would do about a row; empty: nothing.
@@ -63,16 +77,14 @@ fn judge(row: &Row, repair: &'static Repair) -> Vec<String> {
     let name = format!("row {} ({}), {}", row.number, row.what, repair.name);
     let broken = inspection(&row.spoilt());
     let untouched = run(&broken, CHECKS);
-    let codes = |rows: &[(u32, &'static str, &str)]| -> BTreeMap<u32, &'static str> {
+    let by_row = |rows: &[(u32, &'static str, &str)]| -> BTreeMap<u32, &'static str> {
         rows.iter().map(|(number, code, _)| (*number, *code)).collect()
     };
-    let (refused, left_over) = (codes(REFUSED), codes(LEFT));
-    let plan =
-        match kiln_guest::repair::plan(&broken, &[repair], &Options::default(), &Bundle::default())
-        {
-            Ok(plan) => plan,
-            Err(refusal) => return expect_refusal(&name, refused.get(&row.number), refusal.code),
-        };
+    let (refused, left_over) = (by_row(REFUSED), by_row(LEFT));
+    let plan = match kiln_guest::repair::plan(&broken, &[repair], &Options::default(), &bundle()) {
+        Ok(plan) => plan,
+        Err(refusal) => return expect_refusal(&name, refused.get(&row.number), refusal.code),
+    };
     let edits = match &plan.steps[0].result {
         StepResult::Planned { left, .. }
             if left.as_deref() == left_over.get(&row.number).copied() =>

@@ -5,15 +5,15 @@ use kiln_volume::{Result, Tree};
 use super::{Binding, Profile, Report};
 use crate::syntax::assignments::{self, value_of};
 
-const RED_HAT: &str = "/etc/sysconfig/network-scripts";
-const SUSE: &str = "/etc/sysconfig/network";
+pub(crate) const RED_HAT: &str = "/etc/sysconfig/network-scripts";
+pub(crate) const SUSE: &str = "/etc/sysconfig/network";
 const MAX_FILES: usize = 1000;
 /// Endings the network scripts pass over (`__sed_discard_ignored_files`).
 const IGNORED: [&str; 9] =
     ["~", ".bak", ".old", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".swp", ".cfsaved"];
 
 /// The `network` scripts. What cloud-init renders replaces `ifcfg-eth0`.
-pub(super) fn network(tree: &Tree) -> Result<Report> {
+pub(crate) fn network(tree: &Tree) -> Result<Report> {
     Ok(Report {
         profiles: profiles(tree, RED_HAT, red_hat)?,
         rendered_wins: true,
@@ -22,34 +22,41 @@ pub(super) fn network(tree: &Tree) -> Result<Report> {
 }
 
 /// wicked.
-pub(super) fn wicked(tree: &Tree) -> Result<Report> {
+pub(crate) fn wicked(tree: &Tree) -> Result<Report> {
     Ok(Report { profiles: profiles(tree, SUSE, suse)?, rendered_wins: true, ..Report::default() })
 }
 
 /// The profiles of Red Hat's directory, which NetworkManager reads too.
-pub(super) fn red_hat_profiles(tree: &Tree) -> Result<Vec<Profile>> {
+pub(crate) fn red_hat_profiles(tree: &Tree) -> Result<Vec<Profile>> {
     profiles(tree, RED_HAT, red_hat)
 }
 
-type Read = fn(&str, &str, &str) -> Option<Profile>;
+pub(crate) type Read = fn(&str, &str, &str) -> Option<Profile>;
 
 fn profiles(tree: &Tree, dir: &str, read: Read) -> Result<Vec<Profile>> {
+    let mut found = Vec::new();
+    for (path, nic) in files(tree, dir)? {
+        let Some(text) = tree.read_text(&path)? else { continue };
+        found.extend(read(&path, &nic, &text));
+    }
+    Ok(found)
+}
+
+/// The files that count, each with the name after `ifcfg-`.
+pub(crate) fn files(tree: &Tree, dir: &str) -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     for entry in tree.list(dir)?.into_iter().take(MAX_FILES) {
         let name = entry.name_lossy();
         let Some(nic) = name.strip_prefix("ifcfg-") else { continue };
-        if nic == "lo" || IGNORED.iter().any(|end| nic.ends_with(end)) {
-            continue;
+        if nic != "lo" && !IGNORED.iter().any(|end| nic.ends_with(end)) {
+            found.push((format!("{dir}/{name}"), nic.to_owned()));
         }
-        let path = format!("{dir}/{name}");
-        let Some(text) = tree.read_text(&path)? else { continue };
-        found.extend(read(&path, nic, &text));
     }
     Ok(found)
 }
 
 /// A file of Red Hat's. `None`: not a NIC's own (a slave, an alias, a bridge's port).
-pub(super) fn red_hat(path: &str, nic: &str, text: &str) -> Option<Profile> {
+pub(crate) fn red_hat(path: &str, nic: &str, text: &str) -> Option<Profile> {
     let found = assignments::parse(text);
     let value = |name: &str| value_of(&found, name).map(|a| a.value.trim()).unwrap_or_default();
     let is_port = ["SLAVE", "MASTER", "BRIDGE"].iter().any(|n| !matches!(value(n), "" | "no"));
@@ -73,7 +80,7 @@ pub(super) fn red_hat(path: &str, nic: &str, text: &str) -> Option<Profile> {
 }
 
 /// A file of wicked's.
-pub(super) fn suse(path: &str, nic: &str, text: &str) -> Option<Profile> {
+pub(crate) fn suse(path: &str, nic: &str, text: &str) -> Option<Profile> {
     let found = assignments::parse(text);
     let value = |name: &str| value_of(&found, name).map(|a| a.value.trim()).unwrap_or_default();
     let protocol = value("BOOTPROTO").to_ascii_lowercase();

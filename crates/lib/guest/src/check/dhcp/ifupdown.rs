@@ -6,14 +6,13 @@ use kiln_volume::{Result, Tree};
 
 use super::{Binding, Profile, Report};
 
-const MAIN: &str = "/etc/network/interfaces";
+pub(crate) const MAIN: &str = "/etc/network/interfaces";
 const MAX_FILES: usize = 200;
 const MAX_LINES: usize = 20_000;
 const CLIENTS: [&str; 4] = ["dhclient", "dhcpcd", "udhcpc", "pump"];
 
-pub(super) fn report(tree: &Tree) -> Result<Report> {
-    let mut read = Reading::default();
-    read.file(tree, MAIN)?;
+pub(crate) fn report(tree: &Tree) -> Result<Report> {
+    let read = read(tree)?;
     let mut lacks_client = true;
     for dir in ["/sbin", "/usr/sbin", "/bin", "/usr/bin"] {
         for client in CLIENTS {
@@ -26,6 +25,17 @@ pub(super) fn report(tree: &Tree) -> Result<Report> {
         lacks_client,
         ..Report::default()
     })
+}
+
+/// All files that ifupdown reads, in no particular order.
+pub(crate) fn files(tree: &Tree) -> Result<Vec<String>> {
+    Ok(read(tree)?.seen.into_iter().collect())
+}
+
+fn read(tree: &Tree) -> Result<Reading> {
+    let mut read = Reading::default();
+    read.file(tree, MAIN)?;
+    Ok(read)
 }
 
 /// Old cloud-init writes the main file itself.

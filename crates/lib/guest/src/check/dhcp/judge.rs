@@ -16,7 +16,7 @@ pub(super) struct Facts {
 
 /// What one stack comes to.
 #[derive(Clone, Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// The first NIC gets an address by DHCP.
     Dhcp(Vec<Evidence>),
     /// It has nothing to say about NICs: another stack may.
@@ -140,13 +140,13 @@ fn nothing(name: &str, report: &Report, facts: &Facts) -> Finding {
 /// Several stacks may start. A wrong address from one is wrong whatever the others do; otherwise
 /// one that works is enough.
 pub(super) fn combine(verdicts: Vec<Verdict>, notes: &mut Vec<Evidence>) -> Vec<Finding> {
-    let works = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Dhcp(_)));
+    let works = works(&verdicts);
     let mut findings: Vec<Finding> = Vec::new();
     let mut idle: Vec<Finding> = Vec::new();
     for verdict in verdicts {
         match verdict {
             Verdict::Dhcp(evidence) => notes.extend(evidence),
-            Verdict::Wrong(finding) if works && finding.code != "Dhcp.StaticAddress" => {
+            Verdict::Wrong(finding) if !counts(&finding, works) => {
                 notes.push(Evidence::note(finding.message));
             }
             Verdict::Wrong(finding) => findings.push(finding),
@@ -158,4 +158,14 @@ pub(super) fn combine(verdicts: Vec<Verdict>, notes: &mut Vec<Evidence>) -> Vec<
     }
     findings.dedup_by_key(|finding| finding.code);
     findings
+}
+
+/// Whether a stack gives the first NIC an address by DHCP.
+pub(super) fn works<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> bool {
+    verdicts.into_iter().any(|verdict| matches!(verdict, Verdict::Dhcp(_)))
+}
+
+/// Whether what is wrong with one stack is wrong with the guest.
+pub(super) fn counts(finding: &Finding, works: bool) -> bool {
+    !works || finding.code == "Dhcp.StaticAddress"
 }

@@ -12,7 +12,7 @@ const DIRS: [&str; 2] =
 const CONF_DIRS: [&str; 2] = ["/usr/lib/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"];
 const MAX_FILES: usize = 1000;
 
-pub(super) fn report(tree: &Tree, family: Family) -> Result<Report> {
+pub(crate) fn report(tree: &Tree, family: Family) -> Result<Report> {
     let mut report = Report { dhcp_by_default: true, ..Report::default() };
     for dir in DIRS {
         for entry in tree.list(dir)?.into_iter().take(MAX_FILES) {
@@ -42,7 +42,7 @@ pub(super) fn report(tree: &Tree, family: Family) -> Result<Report> {
 }
 
 /// A keyfile. `None`: not of a wired NIC.
-pub(super) fn profile(path: &str, text: &str) -> Option<Profile> {
+pub(crate) fn profile(path: &str, text: &str) -> Option<Profile> {
     let sections = ini::parse(text);
     let value = |section: &str, key: &str| {
         ini::value(&sections, section, key).map(|e| e.value.as_str()).unwrap_or_default()
@@ -75,9 +75,10 @@ pub(super) fn profile(path: &str, text: &str) -> Option<Profile> {
     Some(Profile { path: path.into(), line, binding, dhcp, is_static, auto })
 }
 
-/// What keeps NetworkManager from making a profile for a NIC that has none.
-fn no_default(tree: &Tree) -> Result<Option<Evidence>> {
-    let mut paths = Vec::new();
+/// What keeps NetworkManager from making a profile for a NIC that has none. Of the files that set a
+/// key, the last one counts.
+pub(crate) fn no_default(tree: &Tree) -> Result<Option<Evidence>> {
+    let mut paths = vec!["/etc/NetworkManager/NetworkManager.conf".to_owned()];
     for dir in CONF_DIRS {
         for entry in tree.list(dir)?.into_iter().take(MAX_FILES) {
             let name = entry.name_lossy();
@@ -89,30 +90,34 @@ fn no_default(tree: &Tree) -> Result<Option<Evidence>> {
             }
         }
     }
-    paths.push("/etc/NetworkManager/NetworkManager.conf".into());
+    let mut set = [None, None];
     for path in paths {
         let sections = ini::parse(&tree.read_text(&path)?.unwrap_or_default());
-        let found = [("main", "no-auto-default"), ("keyfile", "unmanaged-devices")]
-            .iter()
-            .filter_map(|(section, key)| ini::value(&sections, section, key))
-            .find(|entry| {
-                let is_all = |item: &str| {
-                    matches!(
-                        item.trim(),
-                        "*" | "type:ethernet"
-                            | "interface-name:*"
-                            | "interface-name:en*"
-                            | "interface-name:eth*"
-                    )
-                };
-                // `*,except:type:wifi` leaves wired NICs out; `except:type:ethernet` does not.
-                entry.value.split([',', ';']).any(is_all)
-                    && !entry.value.contains("except:type:ethernet")
-            });
-        if let Some(entry) = found {
-            let text = format!("{}={}", entry.key, entry.value);
-            return Ok(Some(Evidence::line(path, entry.line, text)));
+        let keys = [("main", "no-auto-default"), ("keyfile", "unmanaged-devices")];
+        for (last, (section, key)) in set.iter_mut().zip(keys) {
+            if let Some(entry) = ini::value(&sections, section, key) {
+                *last = Some((path.clone(), entry.clone()));
+            }
         }
     }
-    Ok(None)
+    let found = set.into_iter().flatten().find(|(_, entry)| is_about_all(&entry.value));
+    Ok(found.map(|(path, entry)| {
+        let text = format!("{}={}", entry.key, entry.value);
+        Evidence::line(path, entry.line, text)
+    }))
+}
+
+/// Whether a list of devices holds every wired NIC.
+fn is_about_all(list: &str) -> bool {
+    let is_all = |item: &str| {
+        matches!(
+            item.trim(),
+            "*" | "type:ethernet"
+                | "interface-name:*"
+                | "interface-name:en*"
+                | "interface-name:eth*"
+        )
+    };
+    // `*,except:type:wifi` leaves wired NICs out; `except:type:ethernet` does not.
+    list.split([',', ';']).any(is_all) && !list.contains("except:type:ethernet")
 }

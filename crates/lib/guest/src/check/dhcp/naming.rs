@@ -8,7 +8,7 @@ use crate::{Family, Guest};
 
 /// How NICs are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
+pub(crate) enum Naming {
     /// `eth0`, by the kernel.
     Kernel,
     /// By place (`ens5`, `enp0s5`): not known before the instance type is.
@@ -16,7 +16,7 @@ pub(super) enum Naming {
 }
 
 impl Naming {
-    pub(super) fn describe(self) -> &'static str {
+    pub(crate) fn describe(self) -> &'static str {
         match self {
             Self::Kernel => "the first NIC will be eth0",
             Self::Predictable => "the first NIC will be named by its place (ens5, enp0s5)",
@@ -24,7 +24,7 @@ impl Naming {
     }
 
     /// Whether a profile is for the platform's first NIC. Patterns are taken to be.
-    pub(super) fn fits(self, binding: &Binding) -> bool {
+    pub(crate) fn fits(self, binding: &Binding) -> bool {
         match binding {
             Binding::Any => true,
             Binding::Name(name) => self == Self::Kernel && name == "eth0",
@@ -70,7 +70,7 @@ fn has_old_udev(guest: &Guest) -> bool {
 }
 
 /// Rules that give the old name to the old MAC, so that the new NIC becomes `eth1`.
-pub(super) fn old_names(guest: &Guest) -> Result<Vec<Finding>> {
+pub(crate) fn old_names(guest: &Guest) -> Result<Vec<Finding>> {
     const RULES: &str = "/etc/udev/rules.d/70-persistent-net.rules";
     let mut findings = Vec::new();
     let text = guest.tree.read_text(RULES)?.unwrap_or_default();

@@ -12,12 +12,12 @@ use crate::syntax::yaml::{self, Yaml};
 /// The first that has a name wins.
 const DIRS: [&str; 2] = ["/etc/netplan", "/lib/netplan"];
 /// From name to path and content, in the order of merging.
-type Files = BTreeMap<String, (String, Yaml)>;
+pub(crate) type Files = BTreeMap<String, (String, Yaml)>;
 
 const MAX_FILES: usize = 1000;
-const RENDERED: &str = "50-cloud-init.yaml";
+pub(crate) const RENDERED: &str = "50-cloud-init.yaml";
 
-pub(super) fn is_installed(tree: &Tree) -> Result<bool> {
+pub(crate) fn is_installed(tree: &Tree) -> Result<bool> {
     for path in ["/usr/sbin/netplan", "/usr/lib/netplan/generate", "/usr/libexec/netplan/generate"]
     {
         if tree.exists(path)? {
@@ -28,7 +28,7 @@ pub(super) fn is_installed(tree: &Tree) -> Result<bool> {
 }
 
 /// Whether there is anything to generate for networkd.
-pub(super) fn uses_networkd(tree: &Tree) -> Result<bool> {
+pub(crate) fn uses_networkd(tree: &Tree) -> Result<bool> {
     let (files, _) = files(tree)?;
     let merged = merged(&files);
     let renderer = merged.at(&["network", "renderer"]).and_then(Yaml::text);
@@ -36,7 +36,7 @@ pub(super) fn uses_networkd(tree: &Tree) -> Result<bool> {
 }
 
 /// Files by name, with those that are not YAML apart.
-fn files(tree: &Tree) -> Result<(Files, Vec<Evidence>)> {
+pub(crate) fn files(tree: &Tree) -> Result<(Files, Vec<Evidence>)> {
     let mut found = BTreeMap::new();
     let mut broken = Vec::new();
     for dir in DIRS {
@@ -67,7 +67,7 @@ fn merged(files: &Files) -> Yaml {
     all
 }
 
-pub(super) fn report(tree: &Tree) -> Result<Report> {
+pub(crate) fn report(tree: &Tree) -> Result<Report> {
     let (files, broken) = files(tree)?;
     let mut report = Report { rendered_wins: true, notes: broken, ..Report::default() };
     let all = merged(&files);
@@ -86,7 +86,7 @@ pub(super) fn report(tree: &Tree) -> Result<Report> {
 }
 
 /// A definition, merged.
-pub(super) fn profile(path: &str, id: &str, definition: &Yaml) -> Profile {
+pub(crate) fn profile(path: &str, id: &str, definition: &Yaml) -> Profile {
     let dhcp = definition.get("dhcp4").and_then(Yaml::as_bool) == Some(true);
     let is_v4 = |item: &Yaml| {
         let text = item.text().or_else(|| item.entries().first().map(|(key, _)| key.as_str()));

@@ -9,9 +9,22 @@ const DIRS: [&str; 3] =
     ["/etc/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network"];
 const MAX_FILES: usize = 1000;
 /// cloud-init's file is `10-cloud-init-<name>.network`; one that sorts before it wins.
-const RENDERED: &str = "10-cloud-init-";
+pub(crate) const RENDERED: &str = "10-cloud-init-";
 
-pub(super) fn report(tree: &Tree) -> Result<Report> {
+pub(crate) fn report(tree: &Tree) -> Result<Report> {
+    let mut report = Report { first_wins: true, rendered_wins: true, ..Report::default() };
+    for (name, path) in files(tree)? {
+        let Some(found) = profile(&path, &tree.read_text(&path)?.unwrap_or_default()) else {
+            continue;
+        };
+        report.rendered_wins &= !(found.is_static && name.as_str() < RENDERED);
+        report.profiles.push(found);
+    }
+    Ok(report)
+}
+
+/// Names with paths, in the order in which networkd tries them.
+fn files(tree: &Tree) -> Result<Vec<(String, String)>> {
     let mut files: Vec<(String, String)> = Vec::new();
     for dir in DIRS {
         for entry in tree.list(dir)?.into_iter().take(MAX_FILES) {
@@ -22,19 +35,27 @@ pub(super) fn report(tree: &Tree) -> Result<Report> {
         }
     }
     files.sort();
-    let mut report = Report { first_wins: true, rendered_wins: true, ..Report::default() };
-    for (name, path) in files {
-        let Some(found) = profile(&path, &tree.read_text(&path)?.unwrap_or_default()) else {
-            continue;
-        };
-        report.rendered_wins &= !(found.is_static && name.as_str() < RENDERED);
-        report.profiles.push(found);
+    Ok(files)
+}
+
+/// The bonds, bridges and VLANs that NICs are told to join or carry.
+pub(crate) fn joined(tree: &Tree) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, path) in files(tree)? {
+        let sections = ini::parse(&tree.read_text(&path)?.unwrap_or_default());
+        for key in ["Bond", "Bridge", "VLAN"] {
+            let found = ini::values(&sections, "Network", key);
+            names.extend(found.flat_map(|entry| entry.value.split_whitespace()).map(str::to_owned));
+        }
     }
-    Ok(report)
+    names.sort();
+    names.dedup();
+    names.truncate(8);
+    Ok(names)
 }
 
 /// A `.network` file. `None`: it is for other things than NICs (masked, or other types).
-pub(super) fn profile(path: &str, text: &str) -> Option<Profile> {
+pub(crate) fn profile(path: &str, text: &str) -> Option<Profile> {
     let sections = ini::parse(text);
     let value = |section: &str, key: &str| {
         ini::value(&sections, section, key).map(|e| e.value.as_str()).unwrap_or_default()

@@ -8,7 +8,7 @@ use crate::syntax::assignments::{self, value_of};
 const RESOLV: &str = "/etc/resolv.conf";
 
 /// Name servers that will not be replaced by what DHCP says.
-pub(super) fn dns(tree: &Tree, is_rewritten: bool) -> Result<Option<Finding>> {
+pub(crate) fn dns(tree: &Tree, is_rewritten: bool) -> Result<Option<Finding>> {
     if tree.read_link(RESOLV)?.is_some() {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use crate::{Family, Guest, services};
 
 /// A network stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stack {
+pub(crate) enum Stack {
     NetworkManager,
     Netplan,
     Networkd,
@@ -20,7 +20,7 @@ pub(super) enum Stack {
 }
 
 impl Stack {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NetworkManager => "NetworkManager",
             Self::Netplan => "netplan",
@@ -33,12 +33,12 @@ impl Stack {
     }
 
     /// Whether it writes `/etc/resolv.conf` itself; systemd-networkd leaves that to resolved.
-    pub(super) fn writes_resolv_conf(self) -> bool {
+    pub(crate) fn writes_resolv_conf(self) -> bool {
         !matches!(self, Self::Netplan | Self::Networkd)
     }
 
     /// What it would do.
-    pub(super) fn report(self, tree: &Tree, guest: &Guest) -> Result<Report> {
+    pub(crate) fn report(self, tree: &Tree, guest: &Guest) -> Result<Report> {
         match self {
             Self::NetworkManager => keyfile::report(tree, guest.os.family),
             Self::Netplan => netplan::report(tree),

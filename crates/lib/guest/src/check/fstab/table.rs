@@ -157,6 +157,7 @@ pub(crate) fn boot_line(guest: &Guest, found: &MountedVolume) -> Option<String> 
     let volume = guest.layout.volumes.get(found.volume)?;
     let name = lasting_name(&guest.layout, found.volume)?;
     // What is on an ESP belongs to root alone: a random seed may be among it.
-    let options = if volume.content == Content::Fat { "umask=0077,nofail" } else { "defaults,nofail" };
+    let options =
+        if volume.content == Content::Fat { "umask=0077,nofail" } else { "defaults,nofail" };
     Some(format!("{name} {} {} {options} 0 2", found.path, volume.content.name()))
 }

@@ -100,7 +100,9 @@ mod tests {
             assert_eq!(found, format!("# note\n{after}\n"));
             assert_eq!(edited(&found, &layout), found);
         }
-        for untouched in ["# d /dev/sda2 none", "d UUID=11-22 none luks", "d UUID=x none nofail", "", "d"] {
+        for untouched in
+            ["# d /dev/sda2 none", "d UUID=11-22 none luks", "d UUID=x none nofail", "", "d"]
+        {
             assert_eq!(edited(untouched, &layout), untouched);
         }
     }

@@ -19,7 +19,8 @@ use crate::{Guest, Inspection, Role};
 const MAY_BE_MISSING: &[&str] = &["nofail", "x-systemd.device-timeout=5s"];
 const NETWORK: &[&str] = &["_netdev", "nofail"];
 /// Drives that an instance does not have.
-const REMOVABLE: [&str; 6] = ["/dev/cdrom", "/dev/dvd", "/dev/sr", "/dev/scd", "/dev/fd", "/dev/hdc"];
+const REMOVABLE: [&str; 6] =
+    ["/dev/cdrom", "/dev/dvd", "/dev/sr", "/dev/scd", "/dev/fd", "/dev/hdc"];
 
 /// A round of changes. What a changed line comes to is seen in the next one.
 #[derive(Debug, Default)]
@@ -59,7 +60,9 @@ pub(super) fn decide(inspection: &Inspection, guest: &Guest) -> Result<Decided, 
     for (key, (at, change)) in changes {
         let mount = table.mounts.get(at);
         match (change, mount.and_then(|mount| mount.enabled_by.clone())) {
-            (LineChange::AddOptions(_) | LineChange::Comment, Some(link)) => decided.links.push(link),
+            (LineChange::AddOptions(_) | LineChange::Comment, Some(link)) => {
+                decided.links.push(link)
+            }
             (LineChange::BindTo(_), Some(_)) => {}
             (change, _) => {
                 decided.lines.insert(key, change);
@@ -116,7 +119,8 @@ impl Decider<'_> {
         let spec = mount.entry.spec.as_str();
         if mount.critical {
             let is_drive = REMOVABLE.iter().any(|drive| spec.starts_with(drive));
-            let is_medium = mount.entry.fs_type.split(',').any(|name| matches!(name, "iso9660" | "udf"));
+            let is_medium =
+                mount.entry.fs_type.split(',').any(|name| matches!(name, "iso9660" | "udf"));
             let is_absent = resolve_device(&self.guest.layout, spec).volume().is_none();
             return (is_drive && (is_medium || !spec.starts_with("/dev/hdc")) && is_absent)
                 .then_some(LineChange::Comment);
@@ -140,7 +144,8 @@ impl Decider<'_> {
         let place = mount.entry.mount_point.as_str();
         let told = format!("line {} of {}", mount.entry.line, mount.path);
         if place == "/" {
-            let reason = format!("{told}: which volume is the root cannot be told from its content");
+            let reason =
+                format!("{told}: which volume is the root cannot be told from its content");
             return Err(Refusal::new(codes::FSTAB_ROOT_AMBIGUOUS, reason)
                 .hint(format!("name the root in {told} by UUID="))
                 .into());
@@ -169,9 +174,11 @@ impl Decider<'_> {
     fn volume(&self, mount: &Mount) -> Option<usize> {
         let Guest { layout, .. } = self.guest;
         let entry = &mount.entry;
-        let named = resolve_device(layout, &entry.spec).volume();
+        let resolved = resolve_device(layout, &entry.spec);
+        let named = resolved.volume();
         if entry.is_swap() {
-            return named.filter(|index| self.is_swap(*index)).or_else(|| self.only_swap());
+            let only = || self.only_swap().filter(|_| resolved != Resolved::NotADevice);
+            return named.filter(|index| self.is_swap(*index)).or_else(only);
         }
         if entry.mount_point == "/" {
             return self.root();
@@ -181,7 +188,9 @@ impl Decider<'_> {
             content.is_some_and(|content| mismatch(&entry.fs_type, content).is_none())
         };
         let by_name = named.filter(fits).filter(|index| *index != self.guest.root_volume);
-        by_name.or_else(|| self.by_role(&entry.mount_point).filter(|index| self.is_free(*index, mount)))
+        by_name.or_else(|| {
+            self.by_role(&entry.mount_point).filter(|index| self.is_free(*index, mount))
+        })
     }
 
     /// The root, unless there are several and nothing decides.
@@ -228,9 +237,12 @@ impl Decider<'_> {
 
     fn fs_type(&self, mount: &Mount) -> Result<LineChange, Stop> {
         let named = resolve_device(&self.guest.layout, &mount.entry.spec).volume();
-        let content = named.and_then(|index| self.guest.layout.volumes.get(index)).map(|v| v.content);
+        let content =
+            named.and_then(|index| self.guest.layout.volumes.get(index)).map(|v| v.content);
         match content {
-            Some(content) if is_mountable(content) => Ok(LineChange::Type(content.name().to_owned())),
+            Some(content) if is_mountable(content) => {
+                Ok(LineChange::Type(content.name().to_owned()))
+            }
             _ => self.absent(mount),
         }
     }

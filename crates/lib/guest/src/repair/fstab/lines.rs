@@ -28,10 +28,40 @@ pub(super) enum LineChange {
 
 /// Options that every filesystem knows, or that are not for the filesystem at all (mount(8)).
 const GENERIC: [&str; 34] = [
-    "defaults", "rw", "ro", "async", "sync", "dirsync", "atime", "noatime", "diratime",
-    "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime",
-    "nolazytime", "dev", "nodev", "exec", "noexec", "suid", "nosuid", "auto", "noauto", "user",
-    "nouser", "users", "owner", "group", "nofail", "_netdev", "discard", "silent", "loud",
+    "defaults",
+    "rw",
+    "ro",
+    "async",
+    "sync",
+    "dirsync",
+    "atime",
+    "noatime",
+    "diratime",
+    "nodiratime",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "lazytime",
+    "nolazytime",
+    "dev",
+    "nodev",
+    "exec",
+    "noexec",
+    "suid",
+    "nosuid",
+    "auto",
+    "noauto",
+    "user",
+    "nouser",
+    "users",
+    "owner",
+    "group",
+    "nofail",
+    "_netdev",
+    "discard",
+    "silent",
+    "loud",
 ];
 
 /// Whether `fs_type` and `other` know the same options.
@@ -71,7 +101,8 @@ fn line_changed(line: &[u8], change: &LineChange) -> Vec<u8> {
             }
         }),
         LineChange::DropOptions(names) => with_options(line, |options| {
-            options.retain(|option| !names.iter().any(|name| option.split('=').next() == Some(*name)));
+            options
+                .retain(|option| !names.iter().any(|name| option.split('=').next() == Some(*name)));
         }),
         LineChange::SetOption { name, value } => with_options(line, |options| {
             for option in options {
@@ -238,7 +269,11 @@ mod tests {
     #[test]
     fn one_field_changes_and_the_layout_stays() {
         let spec = LineChange::Spec("UUID=6f1c".into());
-        becomes("/dev/sda2\t  /   ext4  rw 0 1 # root", &spec, "UUID=6f1c\t  /   ext4  rw 0 1 # root");
+        becomes(
+            "/dev/sda2\t  /   ext4  rw 0 1 # root",
+            &spec,
+            "UUID=6f1c\t  /   ext4  rw 0 1 # root",
+        );
         becomes("  /dev/sda2 / ext4\r", &spec, "  UUID=6f1c / ext4\r");
         let nofail = LineChange::AddOptions(&["nofail", "x-systemd.device-timeout=5s"]);
         becomes(
@@ -246,14 +281,26 @@ mod tests {
             &nofail,
             "/dev/sdb1        /data        xfs   defaults,nofail,x-systemd.device-timeout=5s           0 0",
         );
-        becomes("/dev/sdb1 /data", &nofail, "/dev/sdb1 /data auto defaults,nofail,x-systemd.device-timeout=5s");
+        becomes(
+            "/dev/sdb1 /data",
+            &nofail,
+            "/dev/sdb1 /data auto defaults,nofail,x-systemd.device-timeout=5s",
+        );
         becomes(
             "/dev/sdb1 /data xfs x-systemd.device-timeout=9",
             &nofail,
             "/dev/sdb1 /data xfs x-systemd.device-timeout=9,nofail",
         );
-        becomes("a /b xfs context=\"x,y\"", &nofail, "a /b xfs context=\"x,y\",nofail,x-systemd.device-timeout=5s");
-        becomes("nas:/vol1 /mnt nfs rw 0 0", &LineChange::AddOptions(&["_netdev", "nofail"]), "nas:/vol1 /mnt nfs rw,_netdev,nofail 0 0");
+        becomes(
+            "a /b xfs context=\"x,y\"",
+            &nofail,
+            "a /b xfs context=\"x,y\",nofail,x-systemd.device-timeout=5s",
+        );
+        becomes(
+            "nas:/vol1 /mnt nfs rw 0 0",
+            &LineChange::AddOptions(&["_netdev", "nofail"]),
+            "nas:/vol1 /mnt nfs rw,_netdev,nofail 0 0",
+        );
         becomes(".host:/   /mnt vmhgfs", &LineChange::Comment, "#kiln .host:/   /mnt vmhgfs");
     }
 

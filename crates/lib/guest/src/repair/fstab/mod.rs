@@ -61,15 +61,18 @@ fn make(draft: &mut Draft, decided: &Decided) -> Result<bool, Stop> {
             units::changed(text, change).unwrap_or_else(|| text.to_owned())
         })?;
     }
+    let has = |wanted| decided.cleaning.iter().any(|(kind, _)| *kind == wanted);
     // Lines keep their numbers as long as they are cleaned in place.
     for (kind, line) in &decided.cleaning {
         table = match kind {
             ProblemKind::NotUtf8 => lines::escaped(&table, *line),
-            ProblemKind::TooFewFields => lines::changed(&table, *line, &lines::LineChange::Comment),
+            // A line of zeroes only is none any more once they are gone.
+            ProblemKind::TooFewFields if !has(ProblemKind::ZeroByte) => {
+                lines::changed(&table, *line, &lines::LineChange::Comment)
+            }
             _ => table,
         };
     }
-    let has = |wanted| decided.cleaning.iter().any(|(kind, _)| *kind == wanted);
     if has(ProblemKind::CarriageReturn) {
         table = lines::with_unix_line_ends(&table);
     }

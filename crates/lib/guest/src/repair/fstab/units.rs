@@ -22,9 +22,8 @@ pub(super) fn changed(text: &str, change: &LineChange) -> Option<String> {
         LineChange::DropOptions(names) => {
             let sections = ini::parse(text);
             let options = ini::value(&sections, "Mount", "Options")?;
-            let is_kept = |option: &&str| {
-                !names.iter().any(|name| option.split('=').next() == Some(*name))
-            };
+            let is_kept =
+                |option: &&str| !names.iter().any(|name| option.split('=').next() == Some(*name));
             let options: Vec<&str> = options.value.split(',').filter(is_kept).collect();
             Some(with(text, "Options", &options.join(",")))
         }
@@ -37,7 +36,8 @@ fn with(text: &str, key: &str, value: &str) -> String {
     let sections = ini::parse(text);
     let found = ini::value(&sections, "Mount", key);
     let place = found.or_else(|| ini::value(&sections, "Mount", "What"));
-    let number = place.map_or(usize::MAX, |entry| usize::try_from(entry.line).unwrap_or(usize::MAX));
+    let number =
+        place.map_or(usize::MAX, |entry| usize::try_from(entry.line).unwrap_or(usize::MAX));
     let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
     let new = format!("{key}={value}");
     match (found, number.checked_sub(1).and_then(|index| lines.get_mut(index))) {
@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn keys_stand_for_fields() {
-        let unit = "[Unit]\nDescription=x\n[Mount]\nWhat=/dev/sdb1\nWhere=/data\nOptions=rw,subvol=a\n";
+        let unit =
+            "[Unit]\nDescription=x\n[Mount]\nWhat=/dev/sdb1\nWhere=/data\nOptions=rw,subvol=a\n";
         let with = |change: LineChange| changed(unit, &change);
         let spec = with(LineChange::Spec("UUID=1".into())).unwrap();
         assert_eq!(spec, unit.replace("/dev/sdb1", "UUID=1"));
