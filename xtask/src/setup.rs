@@ -27,6 +27,7 @@ pub(crate) const FIXTURES: Group = Group {
         "fdisk",
         "gdisk",
         "lvm2",
+        "mdadm",
         "attr",
         "acl",
         "cpio",

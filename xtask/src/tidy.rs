@@ -15,7 +15,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-disk", &[]),
     ("kiln-volume", &["kiln-disk"]),
     ("kiln-guest", &["kiln-disk", "kiln-volume"]),
-    ("kiln-compute", &["kiln-disk"]),
+    ("kiln-rpc", &[]),
+    ("kiln-compute", &["kiln-disk", "kiln-guest", "kiln-rpc"]),
+    ("kiln-agent", &["kiln-rpc"]),
     ("kiln-cli", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute"]),
     ("kiln-fixtures", &["kiln-disk", "kiln-volume"]),
 ];

@@ -29,7 +29,8 @@ pub use inspect::{
     Declared, Family, Guest, Inspection, MountedVolume, OsInfo, Role, VolumeRole, inspect,
 };
 pub use kernel::{
-    IndexError, IndexWriter, Kernel, KernelConfig, KernelImage, Modules, index_entries,
+    IndexError, IndexWriter, Kernel, KernelConfig, KernelImage, Modules, compare_versions,
+    index_entries, unpack_module,
 };
 pub use kiln_volume::{Error, Kind, Result};
 pub use packages::{Package, PackageDb, PackageDbKind};

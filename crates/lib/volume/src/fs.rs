@@ -202,4 +202,6 @@ pub struct FsInfo {
     pub features: Vec<String>,
     /// Remarks for the report: an unclean log, a journal replayed in memory.
     pub notes: Vec<String>,
+    /// Whether changes are in a log that was not read: files may be older here than in the guest.
+    pub is_stale: bool,
 }

@@ -156,6 +156,9 @@ pub enum Origin {
         lv: String,
         /// The volumes (indexes into [`Layout::volumes`]) its extents lie on.
         on: Vec<usize>,
+        /// How its bytes lie there, without gaps. Empty where they do not lie there plainly, as with
+        /// the legs of a mirror.
+        runs: Vec<LvmRun>,
     },
     /// A Linux software RAID array.
     Md {
@@ -164,6 +167,17 @@ pub enum Origin {
         /// Members (indexes into [`Layout::volumes`]).
         on: Vec<usize>,
     },
+}
+
+/// A run of a logical volume, over one or several places in turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LvmRun {
+    /// Its length.
+    pub length_bytes: u64,
+    /// Bytes on one place before the next follows. Without meaning where there is but one.
+    pub stripe_bytes: u64,
+    /// Volume (index into [`Layout::volumes`]) and first byte on it.
+    pub places: Vec<(usize, u64)>,
 }
 
 /// What a volume holds, by its signature.

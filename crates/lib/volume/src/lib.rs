@@ -33,8 +33,8 @@ pub use ext::open as open_ext;
 pub use fs::{DirEntry, FileType, Filesystem, FsInfo, FsKind, Node, Stat, Subvolume, Xattr};
 pub use kiln_disk::{Error, Kind, Result};
 pub use layout::{
-    Content, DiskLayout, Layout, Notice, NoticeCode, Origin, Partition, PartitionType, TableKind,
-    Volume,
+    Content, DiskLayout, Layout, LvmRun, Notice, NoticeCode, Origin, Partition, PartitionType,
+    TableKind, Volume,
 };
 pub use mem::MemFs;
 pub use scan::scan;

@@ -44,6 +44,7 @@ impl MemFs {
             free_inodes: Some(100_000),
             features: Vec::new(),
             notes: Vec::new(),
+            is_stale: false,
         };
         let mut fs = Self { info, inodes: BTreeMap::new(), next: ROOT };
         fs.allocate(FileType::Directory, 0o755);

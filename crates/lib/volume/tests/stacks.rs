@@ -8,7 +8,7 @@ use std::path::Path;
 use kiln_disk::{MemSource, Source};
 use kiln_fixtures::lvm::{self, group_text, physical_volume, segment, striped, write_text};
 use kiln_fixtures::md::{Member, Version};
-use kiln_volume::{Content, Layout, NoticeCode, Origin, scan};
+use kiln_volume::{Content, Layout, LvmRun, NoticeCode, Origin, scan};
 use support::{Folder, blkid, notices, run, run_with, write_at};
 
 const MIB: usize = 1 << 20;
@@ -79,10 +79,18 @@ fn linear_and_striped_volumes_over_two_disks_are_read() {
     assert_eq!(layout.volumes[0].uuid.as_deref(), Some("aaaaaa-bbbb-cccc-dddd-eeee-ffff-gggggg"));
     let root = &layout.volumes[3];
     assert_eq!(root.source.size_bytes(), 5 << 20);
-    assert_eq!(
-        root.origin,
-        Origin::Lvm { vg: "vg-0".into(), lv: "my-root".into(), on: vec![0, 1] }
-    );
+    let Origin::Lvm { vg, lv, on, runs } = &root.origin else { panic!("{root:?}") };
+    assert_eq!((vg.as_str(), lv.as_str(), &on[..]), ("vg-0", "my-root", &[0, 1][..]));
+    let first_extent = lvm::EXTENTS_START as u64;
+    let run = |pv, extent: u64, n: u64| LvmRun {
+        length_bytes: n << 20,
+        stripe_bytes: 1,
+        places: vec![(pv, first_extent + (extent << 20))],
+    };
+    let plain = |runs: &[LvmRun]| -> Vec<LvmRun> {
+        runs.iter().map(|run| LvmRun { stripe_bytes: 1, ..run.clone() }).collect()
+    };
+    assert_eq!(plain(runs), [run(0, 5, 2), run(1, 1, 3)]);
     let at = |offset| three_bytes(&layout, "/dev/vg-0/my-root", offset);
     assert_eq!(
         [at(0), at(MIB), at(2 * MIB), at(4 * MIB)],

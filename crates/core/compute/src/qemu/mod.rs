@@ -15,6 +15,7 @@ mod socket;
 mod work_dir;
 
 pub use accel::{Accel, Accelerator};
+pub(crate) use find::install_hint;
 pub use find::{Arch, Qemu, Version, program};
 pub use process::{Finished, Process, run};
 pub use qmp::Qmp;

@@ -309,7 +309,7 @@ fn the_root_needs_its_driver() {
         "Virtio.RootFsDriverMissing: the root needs the driver xfs, which the initramfs lacks (xfs)",
     );
     let mut scene = Scene::sound().not_in_initrd(&["dm-mod"]);
-    scene.origin = Origin::Lvm { vg: "vg".into(), lv: "root".into(), on: vec![] };
+    scene.origin = Origin::Lvm { vg: "vg".into(), lv: "root".into(), on: vec![], runs: vec![] };
     scene.fails(
         &VIRTIO,
         "Virtio.RootFsDriverMissing: the root needs the driver dm_mod, which the initramfs lacks \

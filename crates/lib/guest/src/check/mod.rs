@@ -19,7 +19,7 @@ pub(crate) mod fstab;
 pub(crate) mod grub;
 mod kernel_version;
 mod legacy;
-mod nvme;
+pub(crate) mod nvme;
 mod online_resize_fs;
 mod os_version;
 mod platform;

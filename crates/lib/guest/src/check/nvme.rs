@@ -108,8 +108,29 @@ fn judge(facts: &Facts, family: Family) -> Outcome {
     Outcome::judged(findings, "Supported", "Unsupported")
 }
 
+/// The parameter and its value that the command line lacks, where NVMe is asked for.
+///
+/// # Errors
+///
+/// What reading the guest's files says.
+pub(crate) fn missing_io_timeout(inspection: &Inspection) -> Result<Option<(&'static str, u32)>> {
+    let Some(guest) = inspection.guest().filter(|_| inspection.declared.nvme) else {
+        return Ok(None);
+    };
+    let Some(default) = default_kernel(guest)? else { return Ok(None) };
+    let cmdline = default.entry.map_or("", |entry| &entry.cmdline);
+    io_timeout_parameter(guest, &Facts::read(guest, &default.version, &[], cmdline, &DRIVERS)?)
+}
+
 /// Where NVMe is asked for: the default of 30 s lets a stalled network disk fail for good.
 fn io_timeout(guest: &Guest, facts: &Facts) -> Result<Option<Finding>> {
+    let Some((name, value)) = io_timeout_parameter(guest, facts)? else { return Ok(None) };
+    let message = format!("`{name}` is not on the command line of kernel {}", facts.version);
+    let finding = Finding::medium("NVMe.IoTimeout", message);
+    Ok(Some(finding.suggest(format!("add `{name}={value}` to the kernel command line"))))
+}
+
+fn io_timeout_parameter(guest: &Guest, facts: &Facts) -> Result<Option<(&'static str, u32)>> {
     let is_set = facts.cmdline.split_ascii_whitespace().any(|word| {
         word.starts_with("nvme_core.io_timeout=") || word.starts_with("nvme.io_timeout=")
     });
@@ -129,7 +150,5 @@ fn io_timeout(guest: &Guest, facts: &Facts) -> Result<Option<Finding>> {
         Some("byte") => 254_u32,
         _ => u32::MAX,
     };
-    let message = format!("`{name}` is not on the command line of kernel {}", facts.version);
-    let finding = Finding::medium("NVMe.IoTimeout", message);
-    Ok(Some(finding.suggest(format!("add `{name}={value}` to the kernel command line"))))
+    Ok(Some((name, value)))
 }

@@ -22,7 +22,7 @@ use crate::check::driver::{Facts, is_modprobe_config, keeps_from_loading};
 use crate::initramfs::union::Union;
 use crate::initramfs::{Codec, CpioWriter, Initramfs, SegmentError, SegmentRefusal};
 use crate::kernel::depmod::builtin_index;
-use crate::kernel::{MAX_MODULE_BYTES, module_info, pe, unpacked_module};
+use crate::kernel::{MAX_MODULE_BYTES, module_info, pe, unpack_module};
 
 const PLAIN: &str = ".ko";
 
@@ -167,7 +167,7 @@ impl<'a> Contents<'a> {
         facts: &Facts,
         request: &SegmentRequest<'_>,
     ) -> Result<(), SegmentError> {
-        let union = Union::read(guest, facts, self.initramfs);
+        let union = Union::read(guest, facts, self.initramfs)?;
         let needed = union.needed(request.drivers);
         let missing = union.missing(&needed)?;
         let dir = guest.modules_dir(&facts.version);
@@ -194,7 +194,7 @@ impl<'a> Contents<'a> {
     /// What tells modprobe that a driver is in the kernel, where the initramfs has not got it.
     fn add_builtin(&mut self, union: &Union<'_>) -> Result<(), SegmentError> {
         let name = format!("{}/modules.builtin", union.root);
-        if let Some(text) = union.absent_text("modules.builtin") {
+        if let Some(text) = union.absent_builtin()? {
             self.file(&name, 0o644, text.as_bytes())?;
             let index = builtin_index(&text).map_err(unwritable)?;
             self.file(&format!("{name}.bin"), 0o644, &index)?;
@@ -285,7 +285,7 @@ fn module_file(
         why: why.to_owned(),
     };
     let bytes = tree.read(path, MAX_MODULE_BYTES)?.ok_or_else(|| wrong("it is not there"))?;
-    let module = unpacked_module(bytes.clone()).ok_or_else(|| wrong("it does not unpack"))?;
+    let module = unpack_module(bytes.clone()).map_err(|_| wrong("it does not unpack"))?;
     if !module.starts_with(b"\x7FELF") {
         return Err(wrong("it is no ELF file").into());
     }

@@ -4,8 +4,9 @@
 //! drivers/firmware/efi/libstub/zboot-header.S, kernel/configs.c.
 
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 
-use kiln_volume::{Error, FileReader, Kind, Result, Tree};
+use kiln_volume::{Error, FileReader, Kind, MemFs, Result, Tree};
 use memchr::memmem;
 
 use crate::initramfs::{Codec, Part};
@@ -68,6 +69,47 @@ impl KernelImage {
     /// Nothing is read yet.
     pub fn new(file: FileReader) -> Self {
         Self { file }
+    }
+
+    /// An image in memory, as it lies in a file.
+    ///
+    /// # Errors
+    ///
+    /// None that the bytes could cause.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        const NAME: &str = "/vmlinuz";
+        let mut fs = MemFs::new();
+        fs.file(NAME, bytes);
+        let file = Tree::new(Arc::new(fs)).open(NAME)?;
+        file.map(Self::new).ok_or_else(|| Error::new(Kind::NotFound, NAME))
+    }
+
+    /// The kernel itself, unpacked where the image packs it. `None`: it cannot be unpacked, or is
+    /// unreasonably large.
+    ///
+    /// # Errors
+    ///
+    /// What the filesystem says.
+    pub fn unpack(&self) -> Result<Option<Vec<u8>>> {
+        let told_bytes = self.told_bytes()?;
+        let kernel = self.unpacked(|input| {
+            let mut kernel = Vec::new();
+            // Behind the stream a bzImage has the size, which is no part of it.
+            let limit_bytes = told_bytes.unwrap_or(MAX_UNPACKED_BYTES);
+            input.take(limit_bytes).read_to_end(&mut kernel).map(|_| kernel)
+        })?;
+        Ok(kernel.filter(|kernel| {
+            let n = kernel.len() as u64;
+            n < MAX_UNPACKED_BYTES && told_bytes.is_none_or(|told| told == n)
+        }))
+    }
+
+    /// The size of the unpacked kernel in bytes, where a bzImage tells it.
+    fn told_bytes(&self) -> Result<Option<u64>> {
+        let Form::BzImage { .. } = self.form()? else { return Ok(None) };
+        let Some((offset, length)) = self.bzimage_payload()? else { return Ok(None) };
+        let at = offset.saturating_add(length).saturating_sub(4);
+        Ok(pe::read_array::<4>(&self.file, at)?.map(|told| u32::from_le_bytes(told).into()))
     }
 
     /// `uname -r`. `None`: the image does not tell.

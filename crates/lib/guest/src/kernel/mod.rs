@@ -27,10 +27,11 @@ pub(crate) use image::{image_architecture, image_version};
 pub use index::{IndexError, IndexWriter};
 pub use kmod::index_entries;
 pub(crate) use kmod::{alias_matches, text_aliases};
+pub use modules::unpack_module;
 pub(crate) use modules::{
     MAX_INDEX_BYTES, MAX_MODULE_BYTES, module_info, module_name, module_parameter_type,
-    unpacked_module,
 };
+pub use version::compare as compare_versions;
 
 /// An installed kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! walked. Whether a listed file is really there is asked for the few that a check needs.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use kiln_volume::{FileType, Result, Tree};
@@ -78,12 +78,39 @@ impl Guest {
 }
 
 impl Modules {
+    /// From the text of `modules.dep` and of `modules.builtin`.
+    pub fn from_indexes(dependencies: &str, builtin: &str) -> Self {
+        let mut modules = Self { builtin: Some(builtin_names(builtin)), ..Self::default() };
+        modules.read_dependencies(dependencies);
+        modules
+    }
+
+    /// `names` and all that they need, each behind what it needs. Built-in modules are left out.
+    ///
+    /// # Errors
+    ///
+    /// The first name that is neither built in nor a file.
+    pub fn load_order(&self, names: &[&str]) -> std::result::Result<Vec<String>, String> {
+        let mut wanted = BTreeSet::new();
+        for &name in names {
+            wanted.insert(name.to_owned());
+            wanted.extend(self.closure(name));
+        }
+        wanted.retain(|name| !self.builtin.as_ref().is_some_and(|builtin| builtin.contains(name)));
+        if let Some(missing) = wanted.iter().find(|name| !self.files.contains_key(*name)) {
+            return Err(missing.clone());
+        }
+        let mut order: Vec<String> = wanted.into_iter().collect();
+        // What a module needs needs less than the module itself: at least the module less.
+        order.sort_by_key(|name| self.closure(name).len());
+        Ok(order)
+    }
+
     /// Read the directory `dir`. Nothing there gives nothing.
     pub(crate) fn read(tree: &Tree, dir: &str) -> Result<Self> {
         let mut modules = Self::default();
         if let Some(text) = read_text(tree, &format!("{dir}/modules.builtin"))? {
-            modules.builtin =
-                Some(text.lines().filter_map(|l| module_name(base_name(l))).collect());
+            modules.builtin = Some(builtin_names(&text));
         }
         match read_text(tree, &format!("{dir}/modules.dep"))? {
             Some(text) if text.contains(':') => {
@@ -149,6 +176,25 @@ impl Modules {
     }
 }
 
+fn builtin_names(text: &str) -> BTreeSet<String> {
+    text.lines().filter_map(|line| module_name(base_name(line))).collect()
+}
+
+/// The module in the file content `bytes`, unpacked where it is packed.
+///
+/// # Errors
+///
+/// Where the compression is broken, or the module unreasonably large.
+pub fn unpack_module(bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    let Some(codec) = Codec::of(&bytes) else { return Ok(bytes) };
+    let mut unpacked = Vec::new();
+    codec.decoder(&bytes[..])?.take(MAX_MODULE_BYTES + 1).read_to_end(&mut unpacked)?;
+    if unpacked.len() as u64 > MAX_MODULE_BYTES {
+        return Err(io::Error::other(format!("more than {MAX_MODULE_BYTES} bytes")));
+    }
+    Ok(unpacked)
+}
+
 fn read_text(tree: &Tree, path: &str) -> Result<Option<String>> {
     let bytes = tree.read(path, MAX_INDEX_BYTES)?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -162,22 +208,45 @@ pub(crate) fn module_parameter_type(
     parameter: &str,
 ) -> Result<Option<String>> {
     let Some(bytes) = tree.read(path, MAX_MODULE_BYTES)? else { return Ok(None) };
-    let Some(bytes) = unpacked_module(bytes) else { return Ok(None) };
+    let Ok(bytes) = unpack_module(bytes) else { return Ok(None) };
     let kind = module_info(&bytes, &format!("parmtype={parameter}:"));
     Ok(kind.filter(|kind| kind.len() <= 32).map(|kind| String::from_utf8_lossy(kind).into_owned()))
-}
-
-/// A module's ELF file out of the bytes of its file. `None`: it does not unpack.
-pub(crate) fn unpacked_module(bytes: Vec<u8>) -> Option<Vec<u8>> {
-    let Some(codec) = Codec::of(&bytes) else { return Some(bytes) };
-    let mut unpacked = Vec::new();
-    let decoder = codec.decoder(&bytes[..]).ok()?;
-    decoder.take(MAX_MODULE_BYTES).read_to_end(&mut unpacked).ok()?;
-    Some(unpacked)
 }
 
 /// What follows `start` (`vermagic=`) in the texts of a module.
 pub(crate) fn module_info<'a>(module: &'a [u8], start: &str) -> Option<&'a [u8]> {
     let at = memchr::memmem::find(module, start.as_bytes())? + start.len();
     module[at..].split(|&byte| byte == 0).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_come_behind_what_they_need() {
+        let modules = Modules::from_indexes(
+            "kernel/a/xfs.ko.xz: kernel/lib/libcrc32c.ko.xz\n\
+             kernel/lib/libcrc32c.ko.xz:\n\
+             kernel/b/aaa-top.ko: kernel/a/xfs.ko.xz kernel/lib/libcrc32c.ko.xz kernel/crypto/x.ko\n\
+             kernel/crypto/x.ko:\n\
+             kernel/c/broken.ko: kernel/c/gone.ko\n",
+            "kernel/fs/ext4/ext4.ko\nkernel/crypto/x.ko\n",
+        );
+        let order = |names: &[&str]| modules.load_order(names);
+        assert_eq!(order(&["aaa_top", "xfs"]).unwrap(), ["libcrc32c", "xfs", "aaa_top"]);
+        assert_eq!(order(&["ext4"]).unwrap(), [""; 0], "built in");
+        assert_eq!(order(&["broken"]).unwrap_err(), "gone");
+        assert_eq!(order(&["vfat"]).unwrap_err(), "vfat");
+    }
+
+    #[test]
+    fn a_module_is_unpacked_by_its_content() {
+        let packed = zstd::encode_all(&b"\x7FELF module"[..], 1).unwrap();
+        assert_eq!(unpack_module(packed.clone()).unwrap(), b"\x7FELF module");
+        assert_eq!(unpack_module(b"\x7FELF plain".to_vec()).unwrap(), b"\x7FELF plain");
+        assert!(unpack_module(packed[..packed.len() - 2].to_vec()).is_err());
+        let bomb = zstd::encode_all(&vec![0; (MAX_MODULE_BYTES + 1) as usize][..], 1).unwrap();
+        assert!(unpack_module(bomb).is_err());
+    }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Compare as `rpmvercmp` does: runs of digits as numbers, runs of letters as text, digits above
 /// letters, `~` below everything, `^` above the end, what separates them without weight.
-pub(crate) fn compare(a: &str, b: &str) -> Ordering {
+pub fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         (a, b) = (separated(a), separated(b));

@@ -14,6 +14,7 @@ mod cmdline;
 mod dhcp;
 mod diff;
 mod draft;
+mod drivers;
 mod edit;
 mod fstab;
 mod lines;
@@ -48,6 +49,8 @@ pub use staging::{Mark, Staging};
 #[rustfmt::skip] // one a line
 pub static REPAIRS: &[&Repair] = &[
     &fstab::FSTAB,
+    &drivers::VIRTIO,
+    &drivers::NVME,
     &dhcp::DHCP,
     &selinux::SELINUX,
     &assist::ASSIST,

@@ -120,7 +120,7 @@ impl Disk {
         let on = vec![self.volumes.len() - 1];
         let mut volume = Volume {
             name: format!("/dev/{vg}/{lv}"),
-            origin: Origin::Lvm { vg: vg.into(), lv: lv.into(), on },
+            origin: Origin::Lvm { vg: vg.into(), lv: lv.into(), on, runs: Vec::new() },
             source: MemSource::shared(Vec::new()),
             content: Content::Ext4,
             uuid: None,

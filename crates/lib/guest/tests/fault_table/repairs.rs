@@ -18,6 +18,15 @@ use crate::table::{Row, inspection};
 /// Rows whose fault a repair does not mend: by which code (or word, where it is skipped) it says so,
 /// and why it does not. A number that several rows share stands for all of them that are refused.
 const REFUSED: &[(u32, &str, &str)] = &[
+    (25, "Repair.VirtioNoModule", "the module is on no disk, and no other kernel is installed"),
+    (34, "Repair.VirtioNoModule", "as row 25"),
+    (38, "Repair.VirtioNoModule", "as row 25"),
+    (41, "Repair.VirtioNoModule", "Linux 2.6.18 never had the driver"),
+    (29, "Repair.ExecDisabled", "nothing to append to: only a new initramfs would help"),
+    (30, "Repair.ExecDisabled", "nothing that what is appended would fit"),
+    (31, "Repair.ExecDisabled", "as row 30"),
+    (146, "Repair.ExecDisabled", "as row 30"),
+    (145, "Repair.ExecDisabled", "the initrd of RHEL 5 names its modules in a script"),
     (81, "Repair.DhcpNoClient", "ifupdown without a client, and no other network service"),
     (148, "nothing_to_do", "a swap partition that is used is the owner's choice"),
     (156, codes::AEGIS_NEEDS_NETWORK, "the bundle of these tests has no installer"),

@@ -88,6 +88,7 @@ pub fn open(source: Source) -> Result<Arc<dyn Filesystem>> {
         free_inodes: None,
         features: superblock.features.clone(),
         notes: Vec::new(),
+        is_stale: superblock.log_root != 0,
     };
     let store = Store::open(source, superblock)?;
     let mut default_id = subvolume::default_id(&store)?;

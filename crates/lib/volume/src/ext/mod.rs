@@ -97,6 +97,7 @@ impl ExtFs {
         if self.superblock.journal_inode == 0 {
             let note = "the journal is on another device and was not replayed";
             self.info.notes.push(note.to_owned());
+            self.info.is_stale = true;
             return Ok(self);
         }
         let journal = self.inode(u64::from(self.superblock.journal_inode))?;
@@ -118,6 +119,8 @@ impl ExtFs {
         // The remarks on the superblock may have changed; ours on the journal come behind them.
         recovered.info.notes.push("needs recovery".to_owned());
         recovered.info.notes.push(replayed);
+        // What could not be replayed is what the journal's own notes are about.
+        recovered.info.is_stale = !notes.is_empty();
         recovered.info.notes.extend(notes);
         Ok(recovered)
     }
@@ -252,6 +255,7 @@ fn info(superblock: &Superblock) -> FsInfo {
         free_inodes: Some(u64::from(superblock.n_free_inodes)),
         features: superblock.features.names(),
         notes,
+        is_stale: false,
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn open(source: Source) -> Result<Arc<dyn Filesystem>> {
         free_inodes: None,
         features: Vec::new(),
         notes,
+        is_stale: false,
     };
     let mut fat = Fat { source, bpb, table, info, last_chain: Mutex::new(None) };
     // The label in the root directory is the one that tools change. A root directory that cannot

@@ -12,7 +12,7 @@ use kiln_disk::{Result, Source};
 
 use self::group::{Group, Logical, SegmentKind};
 use self::mapping::{Mapping, Run};
-use crate::layout::{Content, Layout, Notice, NoticeCode, Origin};
+use crate::layout::{Content, Layout, LvmRun, Notice, NoticeCode, Origin};
 use crate::scan::add_volume;
 
 mod group;
@@ -196,8 +196,25 @@ fn add_logical(layout: &mut Layout, group: &Group, name: &str, resolved: Resolve
         vg: group.name.clone(),
         lv: name.to_owned(),
         on: resolved.on.into_iter().collect(),
+        runs: plain_runs(layout, &resolved.runs).unwrap_or_default(),
     };
     add_volume(layout, path, origin, Arc::new(Mapping::new(resolved.runs)));
+}
+
+/// The runs by the numbers of their volumes. `None`: one lies on something else than a volume.
+fn plain_runs(layout: &Layout, runs: &[Run]) -> Option<Vec<LvmRun>> {
+    let number = |source: &Source| {
+        layout.volumes.iter().position(|volume| Arc::ptr_eq(&volume.source, source))
+    };
+    let plain = |run: &Run| {
+        let places = run.places.iter().map(|(source, at)| Some((number(source)?, *at)));
+        Some(LvmRun {
+            length_bytes: run.length_bytes,
+            stripe_bytes: run.stripe_bytes,
+            places: places.collect::<Option<_>>()?,
+        })
+    };
+    runs.iter().map(plain).collect()
 }
 
 /// A logical volume's bytes, and the volumes they are on.

@@ -50,6 +50,7 @@ pub fn open(source: Source) -> Result<Arc<dyn Filesystem>> {
     if let Ok(Some(false)) = log::is_clean(&source, &sb) {
         let note = "the log is not clean: the last changes are only in it and were not read";
         sb.info.notes.push(note.to_owned());
+        sb.info.is_stale = true;
     }
     Ok(Arc::new(Xfs::new(source, sb)))
 }

@@ -223,6 +223,7 @@ fn info(sector: &[u8], features: Vec<String>, incompat: u32) -> FsInfo {
         free_inodes: None,
         features,
         notes,
+        is_stale: false,
     }
 }
 
