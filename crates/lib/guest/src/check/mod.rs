@@ -20,7 +20,7 @@ pub(crate) mod grub;
 mod kernel_version;
 mod legacy;
 pub(crate) mod nvme;
-mod online_resize_fs;
+pub(crate) mod online_resize_fs;
 mod os_version;
 mod platform;
 pub(crate) mod rtc_time_mode;

@@ -36,7 +36,7 @@ fn root(guest: &Guest) -> Option<&Volume> {
 }
 
 /// What is wrong with where the root is and what it is, in the order of the published rules.
-fn place(guest: &Guest) -> Option<Finding> {
+pub(crate) fn place(guest: &Guest) -> Option<Finding> {
     let root = root(guest)?;
     if let Some(finding) = not_last(guest) {
         return Some(finding);
@@ -99,7 +99,7 @@ fn not_last(guest: &Guest) -> Option<Finding> {
 }
 
 /// What is wrong with who would do it.
-fn means(guest: &Guest) -> Result<Option<Finding>> {
+pub(crate) fn means(guest: &Guest) -> Result<Option<Finding>> {
     if systemd_grows(guest)? {
         return Ok(None);
     }
@@ -148,7 +148,21 @@ fn has_growroot(guest: &Guest) -> Result<bool> {
     Ok(false)
 }
 
+/// Whether cloud-init's configuration names `module` in a stage.
+pub(crate) fn runs_module(config: &Yaml, module: &str) -> bool {
+    let lists = ["cloud_init_modules", "cloud_config_modules", "cloud_final_modules"];
+    lists.iter().filter_map(|list| config.get(list)).any(|list| {
+        list.items()
+            .iter()
+            .any(|entry| entry.text().or_else(|| entry.items().first()?.text()) == Some(module))
+    })
+}
+
 /// Why cloud-init will not do it.
+pub(crate) fn why_cloud_init_refuses(guest: &Guest) -> Result<Option<String>> {
+    cloud_init_refuses(guest, &cloud_init_state(guest)?)
+}
+
 fn cloud_init_refuses(guest: &Guest, state: &CloudInitState) -> Result<Option<String>> {
     if state.program.is_none() {
         return Ok(Some("nothing grows the root filesystem: cloud-init is not installed".into()));
@@ -158,13 +172,7 @@ fn cloud_init_refuses(guest: &Guest, state: &CloudInitState) -> Result<Option<St
     }
     let config = &state.config.merged;
     for module in ["growpart", "resizefs"] {
-        let lists = ["cloud_init_modules", "cloud_config_modules", "cloud_final_modules"];
-        let runs = lists.iter().filter_map(|list| config.get(list)).any(|list| {
-            list.items()
-                .iter()
-                .any(|entry| entry.text().or_else(|| entry.items().first()?.text()) == Some(module))
-        });
-        if !runs {
+        if !runs_module(config, module) {
             return Ok(Some(format!("cloud-init's module {module} is not in cloud_init_modules")));
         }
     }
@@ -204,36 +212,49 @@ fn has_tool(guest: &Guest, name: &str) -> Result<bool> {
     Ok(false)
 }
 
-fn missing_tools(guest: &Guest) -> Result<Option<Finding>> {
-    let mut missing = None;
-    for name in ["growpart", "flock"] {
-        if missing.is_none() && !has_tool(guest, name)? {
-            missing = Some(name);
+/// The first program that is missing: of those that grow the partition, where the root is on one,
+/// then that of the filesystem.
+pub(crate) fn missing_tool(guest: &Guest) -> Result<Option<&'static str>> {
+    if partition_of(&guest.layout, guest.root_volume).is_some() {
+        for name in ["growpart", "flock"] {
+            if !has_tool(guest, name)? {
+                return Ok(Some(name));
+            }
+        }
+        if !has_tool(guest, "sfdisk")? && !has_tool(guest, "sgdisk")? {
+            return Ok(Some("sfdisk"));
         }
     }
-    let is_partition = partition_of(&guest.layout, guest.root_volume).is_some();
-    if missing.is_none() && !has_tool(guest, "sfdisk")? && !has_tool(guest, "sgdisk")? {
-        missing = Some("sfdisk");
+    let tool = resize_tool(guest);
+    Ok((!has_tool(guest, tool)?).then_some(tool))
+}
+
+fn resize_tool(guest: &Guest) -> &'static str {
+    match root(guest).map(|root| root.content) {
+        Some(Content::Xfs) => "xfs_growfs",
+        Some(Content::Btrfs) => "btrfs",
+        _ => "resize2fs",
     }
-    if is_partition && let Some(name) = missing {
+}
+
+fn missing_tools(guest: &Guest) -> Result<Option<Finding>> {
+    let Some(name) = missing_tool(guest)? else { return Ok(None) };
+    if name != resize_tool(guest) {
         let message = format!("{name} is not installed, and the root partition cannot grow");
         return Ok(Some(Finding::medium("OnlineResizeFS.NoGrowpart", message).suggest(
             "install cloud-guest-utils (Debian, Ubuntu), cloud-utils-growpart (RHEL) or growpart \
              (SUSE), and util-linux",
         )));
     }
-    let tool = match root(guest).map(|root| root.content) {
-        Some(Content::Xfs) => ("xfs_growfs", "xfsprogs"),
-        Some(Content::Btrfs) => ("btrfs", "btrfs-progs"),
-        _ => ("resize2fs", "e2fsprogs"),
+    let package = match name {
+        "xfs_growfs" => "xfsprogs",
+        "btrfs" => "btrfs-progs",
+        _ => "e2fsprogs",
     };
-    if has_tool(guest, tool.0)? {
-        return Ok(None);
-    }
-    let message = format!("{} is not installed, and the root filesystem cannot grow", tool.0);
+    let message = format!("{name} is not installed, and the root filesystem cannot grow");
     Ok(Some(
         Finding::medium("OnlineResizeFS.NoResizeTool", message)
-            .suggest(format!("install {}", tool.1)),
+            .suggest(format!("install {package}")),
     ))
 }
 

@@ -167,7 +167,7 @@ impl<'a> Contents<'a> {
         facts: &Facts,
         request: &SegmentRequest<'_>,
     ) -> Result<(), SegmentError> {
-        let union = Union::read(guest, facts, self.initramfs)?;
+        let union = Union::read(guest, facts, self.initramfs);
         let needed = union.needed(request.drivers);
         let missing = union.missing(&needed)?;
         let dir = guest.modules_dir(&facts.version);
@@ -194,7 +194,7 @@ impl<'a> Contents<'a> {
     /// What tells modprobe that a driver is in the kernel, where the initramfs has not got it.
     fn add_builtin(&mut self, union: &Union<'_>) -> Result<(), SegmentError> {
         let name = format!("{}/modules.builtin", union.root);
-        if let Some(text) = union.absent_builtin()? {
+        if let Some(text) = union.absent_text("modules.builtin") {
             self.file(&name, 0o644, text.as_bytes())?;
             let index = builtin_index(&text).map_err(unwritable)?;
             self.file(&format!("{name}.bin"), 0o644, &index)?;

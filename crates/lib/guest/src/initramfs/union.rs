@@ -14,10 +14,8 @@ use crate::initramfs::{Initramfs, SegmentError, SegmentRefusal};
 use crate::kernel::MAX_INDEX_BYTES;
 use crate::kernel::depmod::ModuleIndex;
 
-/// A driver and all that it needs are about ten; hostile indexes make a driver need everything.
-const MAX_NEEDED: usize = 512;
-/// Soft dependencies that are followed, over all modules that are added.
-const MAX_WISHES: usize = 256;
+/// The names of one soft dependency that are followed. `crc32c` has three.
+const MAX_ALIAS_MODULES: usize = 16;
 
 /// What a segment is to change about the modules of one kernel.
 pub(super) struct Union<'a> {
@@ -32,19 +30,13 @@ pub(super) struct Union<'a> {
     image: ModuleIndex,
     /// Modules that the initramfs has: from name to path below `root`.
     present: HashMap<String, String>,
-    /// From module to those that its soft dependencies lead to.
-    wishes: HashMap<String, Vec<String>>,
 }
 
 impl<'a> Union<'a> {
-    pub(super) fn read(
-        guest: &'a Guest,
-        facts: &'a Facts,
-        initramfs: &'a Initramfs,
-    ) -> Result<Self, SegmentError> {
+    pub(super) fn read(guest: &'a Guest, facts: &'a Facts, initramfs: &'a Initramfs) -> Self {
         let root = module_root(initramfs, &facts.version);
-        let files = index_files(&guest.tree, &guest.modules_dir(&facts.version))?;
-        let system = ModuleIndex::read(&|name| files.get(name).cloned());
+        let dir = guest.modules_dir(&facts.version);
+        let system = ModuleIndex::read(&|name| index_file(&guest.tree, &format!("{dir}/{name}")));
         let image = ModuleIndex::read(&|name| {
             let file = |name: &str| initramfs.files.get(&format!("{root}/{name}"));
             let is_shadowed = file(&format!("{name}.bin")).is_some();
@@ -52,14 +44,13 @@ impl<'a> Union<'a> {
         });
         let present =
             initramfs.modules.iter().filter(|((version, _), _)| *version == facts.version);
-        let marker = format!("lib/modules/{}/", facts.version);
         let present = present.filter_map(|((_, name), path)| {
+            let marker = format!("lib/modules/{}/", facts.version);
             let (_, below) = path.split_once(&marker)?;
             Some((name.clone(), below.to_owned()))
         });
         let present = present.collect();
-        let wishes = wishes(&system, facts);
-        Ok(Self { guest, facts, initramfs, root, system, image, present, wishes })
+        Self { guest, facts, initramfs, root, system, image, present }
     }
 
     /// `drivers` and all that they need to be loaded, built-in ones left out.
@@ -84,10 +75,6 @@ impl<'a> Union<'a> {
         &self,
         needed: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>, SegmentError> {
-        if needed.len() > MAX_NEEDED {
-            let why = format!("the drivers need more than {MAX_NEEDED} modules");
-            return Err(SegmentRefusal::Unwritable { why }.into());
-        }
         let mut missing = BTreeMap::new();
         let mut absent = Vec::new();
         for name in needed.iter().filter(|name| !self.present.contains_key(*name)) {
@@ -102,7 +89,27 @@ impl<'a> Union<'a> {
             let version = self.facts.version.clone();
             return Err(SegmentRefusal::NotInstalled { version, modules: absent }.into());
         }
-        self.add_wishes(&mut missing)?;
+        let mut pending: Vec<String> = missing.keys().cloned().collect();
+        while let Some(module) = pending.pop() {
+            for wish in self.wishes(&module) {
+                let group = self.with_needs(&wish);
+                let is_new = |name: &&String| {
+                    !self.present.contains_key(*name) && !missing.contains_key(*name)
+                };
+                let new: Vec<&String> = group.iter().filter(is_new).collect();
+                let mut paths = BTreeMap::new();
+                for name in &new {
+                    if let Some(path) = self.guest.module_path(&self.facts.version, name)? {
+                        paths.insert((*name).clone(), path);
+                    }
+                }
+                // A wish that cannot come true whole is none.
+                if paths.len() == new.len() {
+                    pending.extend(paths.keys().cloned());
+                    missing.extend(paths);
+                }
+            }
+        }
         let indexed: HashSet<&str> =
             self.system.modules.iter().map(|module| module.name.as_str()).collect();
         match missing.keys().find(|name| !indexed.contains(name.as_str())) {
@@ -114,32 +121,22 @@ impl<'a> Union<'a> {
         }
     }
 
-    /// Add what the modules of `missing` would like to have beside them.
-    fn add_wishes(&self, missing: &mut BTreeMap<String, String>) -> Result<(), SegmentError> {
-        let mut pending: Vec<String> = missing.keys().cloned().collect();
-        let mut seen = HashSet::new();
-        while let Some(module) = pending.pop() {
-            for wish in self.wishes.get(&module).into_iter().flatten() {
-                if seen.len() >= MAX_WISHES || !seen.insert(wish.as_str()) {
-                    continue;
-                }
-                let mut group = self.with_needs(wish);
-                group
-                    .retain(|name| !self.present.contains_key(name) && !missing.contains_key(name));
-                let mut paths = BTreeMap::new();
-                for name in group.iter().take(MAX_NEEDED) {
-                    if let Some(path) = self.guest.module_path(&self.facts.version, name)? {
-                        paths.insert(name.clone(), path);
-                    }
-                }
-                // A wish that cannot come true whole is none.
-                if paths.len() == group.len() {
-                    pending.extend(paths.keys().cloned());
-                    missing.extend(paths);
-                }
+    /// The modules that the soft dependencies of `module` lead to.
+    fn wishes(&self, module: &str) -> Vec<String> {
+        let lines = self.system.softdeps.iter().filter(|(name, _)| name == module);
+        let words = lines.flat_map(|(_, rest)| rest.split_ascii_whitespace());
+        let names = words.filter(|word| !word.ends_with(':')).map(|word| word.replace('-', "_"));
+        let mut found = Vec::new();
+        for name in names {
+            if self.facts.modules.files.contains_key(&name) {
+                found.push(name);
+                continue;
             }
+            let leads = |(alias, _): &&(String, String)| alias.replace('-', "_") == name;
+            let modules = self.system.aliases.iter().filter(leads).map(|(_, module)| module);
+            found.extend(modules.take(MAX_ALIAS_MODULES).cloned());
         }
-        Ok(())
+        found
     }
 
     /// How modules are packed in the initramfs: the ends of their names (`.ko.xz`).
@@ -178,63 +175,19 @@ impl<'a> Union<'a> {
         self.system.choose(&self.image, &files)
     }
 
-    /// The list of what is built in, where the guest has one and the initramfs has not.
-    pub(super) fn absent_builtin(&self) -> Result<Option<String>, SegmentError> {
-        if self.initramfs.files.contains_key(&format!("{}/modules.builtin", self.root)) {
-            return Ok(None);
+    /// A file about built-in modules that the guest has and the initramfs lacks.
+    pub(super) fn absent_text(&self, name: &str) -> Option<String> {
+        if self.initramfs.files.contains_key(&format!("{}/{name}", self.root)) {
+            return None;
         }
         let dir = self.guest.modules_dir(&self.facts.version);
-        let bytes = self.guest.tree.read(format!("{dir}/modules.builtin"), MAX_INDEX_BYTES)?;
-        Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        let bytes = index_file(&self.guest.tree, &format!("{dir}/{name}"))?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
-/// The index files in the directory `dir` of the guest, by name; of those with two forms the text,
-/// or the binary one where there is no text.
-fn index_files(tree: &Tree, dir: &str) -> Result<HashMap<String, Vec<u8>>, SegmentError> {
-    let mut files = HashMap::new();
-    for name in ["dep", "alias", "symbols", "softdep", "weakdep", "devname"] {
-        let name = format!("modules.{name}");
-        for name in [name.clone(), format!("{name}.bin")] {
-            if let Some(bytes) = tree.read(format!("{dir}/{name}"), MAX_INDEX_BYTES)? {
-                files.insert(name, bytes);
-                break;
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// From each module to those that its soft dependencies lead to, by name or by alias.
-fn wishes(system: &ModuleIndex, facts: &Facts) -> HashMap<String, Vec<String>> {
-    let words = |rest: &str| -> Vec<String> {
-        let words = rest.split_ascii_whitespace().filter(|word| !word.ends_with(':'));
-        words.map(|word| word.replace('-', "_")).collect()
-    };
-    let names: HashSet<String> = system.softdeps.iter().flat_map(|(_, rest)| words(rest)).collect();
-    let mut aliases: HashMap<String, Vec<&String>> = HashMap::new();
-    for (alias, module) in &system.aliases {
-        let alias = alias.replace('-', "_");
-        if names.contains(&alias) {
-            aliases.entry(alias).or_default().push(module);
-        }
-    }
-    let mut wishes: HashMap<String, Vec<String>> = HashMap::new();
-    for (module, rest) in &system.softdeps {
-        let own = wishes.entry(module.clone()).or_default();
-        for name in words(rest) {
-            if own.len() >= MAX_WISHES {
-                break;
-            }
-            if facts.modules.files.contains_key(&name) {
-                own.push(name);
-            } else {
-                let modules = aliases.get(&name).into_iter().flatten();
-                own.extend(modules.take(MAX_WISHES).map(|module| (*module).clone()));
-            }
-        }
-    }
-    wishes
+fn index_file(tree: &Tree, path: &str) -> Option<Vec<u8>> {
+    tree.read(path, MAX_INDEX_BYTES).ok().flatten()
 }
 
 /// Where modules of the kernel `version` are, or belong, in an initramfs: what `/lib/modules` is

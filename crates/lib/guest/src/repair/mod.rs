@@ -9,6 +9,7 @@ mod aegis;
 mod apply;
 mod assist;
 mod bundle;
+mod cloud_init;
 #[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
 mod cmdline;
 mod dhcp;
@@ -17,6 +18,7 @@ mod draft;
 mod drivers;
 mod edit;
 mod fstab;
+mod growpart;
 mod lines;
 mod manifest;
 mod package;
@@ -53,6 +55,8 @@ pub static REPAIRS: &[&Repair] = &[
     &drivers::NVME,
     &dhcp::DHCP,
     &selinux::SELINUX,
+    &cloud_init::CLOUD_INIT,
+    &growpart::GROWPART,
     &assist::ASSIST,
     &aegis::AEGIS,
     &standardized_time_zone::STANDARDIZED_TIME_ZONE,

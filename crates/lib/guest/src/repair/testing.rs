@@ -7,18 +7,8 @@ use crate::{Declared, inspect};
 
 /// The diff of every edit but the copies that backups are, and what is left; or the refusal.
 pub(super) fn told(guest: &Phony, repair: &'static Repair, options: &Options) -> String {
-    told_with(guest, repair, options, &Bundle::default())
-}
-
-/// As [`told`], with something to install.
-pub(super) fn told_with(
-    guest: &Phony,
-    repair: &'static Repair,
-    options: &Options,
-    bundle: &Bundle,
-) -> String {
     let inspection = inspect(guest.layout(), Declared::default());
-    let plan = match plan(&inspection, &[repair], options, bundle) {
+    let plan = match plan(&inspection, &[repair], options, &Bundle::default()) {
         Ok(plan) => plan,
         Err(refusal) => return format!("refused: {}: {}\n", refusal.code, refusal.reason),
     };

@@ -161,7 +161,10 @@ fn openrc(draft: &mut Draft, name: &str, reason: &str) -> Result<bool> {
         return Ok(false);
     }
     if !services::openrc(draft.tree()?, name)?.is_enabled() {
-        let level = if name == "networking" { "boot" } else { "default" };
+        let level = match name {
+            "networking" | "cloud-init-local" => "boot",
+            _ => "default",
+        };
         let link = format!("/etc/runlevels/{level}/{name}");
         draft.symlink(&link, &format!("/etc/init.d/{name}"), reason)?;
     }

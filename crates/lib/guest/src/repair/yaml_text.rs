@@ -6,6 +6,7 @@
 use kiln_volume::Result;
 
 use super::Draft;
+use super::lines::{self, Fate};
 use crate::syntax::yaml::{self, Yaml};
 
 /// Take the top-level `key` out of the file at `path`; a file that says nothing else goes. `false`:
@@ -40,6 +41,66 @@ pub(super) fn without_key(text: &str, key: &str) -> Option<String> {
         _ => false,
     };
     is_right.then_some(after)
+}
+
+/// `text` with `item` in the list of the top-level `key`, in front of `before` or else at its end.
+/// `None`: there is no such list, or it is not written in a way that lets it in.
+pub(super) fn with_item(text: &str, key: &str, item: &str, before: &str) -> Option<String> {
+    let content = yaml::parse(text.as_bytes()).ok()?;
+    let mut wanted = content.clone();
+    let Yaml::List(mut items) = content.get(key)?.clone() else { return None };
+    let is_it = |found: &Yaml| found.text() == Some(before);
+    let place = items.iter().position(is_it).unwrap_or(items.len());
+    items.insert(place, Yaml::Text(item.to_owned()));
+    wanted.set(key, Yaml::List(items));
+    let after = inserted(text, key, item, place)?;
+    (yaml::parse(after.as_bytes()).ok()? == wanted).then_some(after)
+}
+
+/// Put an item on a line of its own in front of item number `place`, or into brackets that are
+/// opened and closed on the line of the key.
+fn inserted(text: &str, key: &str, item: &str, place: usize) -> Option<String> {
+    let at = text.lines().position(|line| !line.starts_with([' ', '#']) && names(line, key))?;
+    let head = text.lines().nth(at)?;
+    if let Some((start, rest)) = head.split_once('[') {
+        let (inside, end) = rest.rsplit_once(']')?;
+        let mut items: Vec<&str> =
+            inside.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
+        items.insert(place.min(items.len()), item);
+        let new = format!("{start}[{}]{end}", items.join(", "));
+        return Some(nth_line(text, at, |_| Fate::Become(new.clone())));
+    }
+    let is_item = |line: &&(usize, &str)| line.1.trim_start().starts_with("- ");
+    let own = text.lines().enumerate().skip(at + 1);
+    let own: Vec<(usize, &str)> =
+        own.take_while(|(_, line)| line.is_empty() || line.starts_with([' ', '-', '#'])).collect();
+    let first = own.iter().find(is_item)?;
+    let indent = first.1.len() - first.1.trim_start().len();
+    let own_items: Vec<&(usize, &str)> = own
+        .iter()
+        .filter(is_item)
+        .filter(|line| line.1.len() - line.1.trim_start().len() == indent)
+        .collect();
+    let new = format!("{}- {item}", first.1.get(..indent)?);
+    let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    match own_items.get(place) {
+        Some((n, _)) => {
+            Some(nth_line(text, *n, |line| Fate::Become(format!("{new}{ending}{line}"))))
+        }
+        None => {
+            let (n, _) = own_items.last()?;
+            Some(nth_line(text, *n, |line| Fate::Become(format!("{line}{ending}{new}"))))
+        }
+    }
+}
+
+/// `text` with another fate for its line number `at`, counted from 0.
+fn nth_line(text: &str, at: usize, fate: impl Fn(&str) -> Fate) -> String {
+    let mut n = 0;
+    lines::edit(text, |line| {
+        n += 1;
+        if n == at + 1 { fate(line) } else { Fate::Keep }
+    })
 }
 
 /// Drop the line of `key` with those that belong to it. Comments after them belong to the next key.
@@ -100,6 +161,22 @@ mod tests {
             "- b: 1\n",
         ] {
             assert_eq!(without_key(text, "b"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn items_go_where_they_belong() {
+        for (before, after) in [
+            ("m:\n - a\n - z\nn: 1\n", "m:\n - a\n - x\n - z\nn: 1\n"),
+            ("m:\r\n- a\r\n# c\r\n- [z, 1]\r\n", "m:\r\n- a\r\n# c\r\n- [z, 1]\r\n- x\r\n"),
+            ("m:\n  - a\n  -\n   - b\n", "m:\n  - a\n  -\n   - b\n"),
+            ("m: [a, z] # c\n", "m: [a, x, z] # c\n"),
+            ("m: []\n", "m: [x]\n"),
+            ("m: [a,\n b]\n", "m: [a,\n b]\n"),
+            ("m: 1\n", "m: 1\n"),
+        ] {
+            let found = with_item(before, "m", "x", "z").unwrap_or_else(|| before.to_owned());
+            assert_eq!(found, after);
         }
     }
 

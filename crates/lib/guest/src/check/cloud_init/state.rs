@@ -36,6 +36,21 @@ impl CloudInitState {
             && self.datasource_missing().is_none()
     }
 
+    /// The package that is missing or too old, and why it is needed; `None`: what is installed can
+    /// run. An interpreter's package has its name everywhere.
+    pub(crate) fn package_needed(&self) -> Option<(&str, String)> {
+        if self.program.is_none() {
+            return Some(("cloud-init", "cloud-init is not installed".into()));
+        }
+        if let Some(interpreter) = &self.missing_interpreter {
+            let name = interpreter.rsplit('/').next().unwrap_or(interpreter);
+            return Some((name, format!("cloud-init needs {interpreter}, which is not there")));
+        }
+        let (version, _) = self.version.as_ref()?;
+        let is_too_old = version::is_too_old(version);
+        is_too_old.then(|| ("cloud-init", format!("cloud-init {version} is too old")))
+    }
+
     /// Whether it will write the network configuration at the first start.
     pub(crate) fn renders_network(&self) -> bool {
         self.is_effective() && self.network_disabled.is_none()

@@ -425,9 +425,7 @@ fn without_any_client_it_is_refused() {
     let told = told(Phony::debian_bare(), |guest| {
         guest.remove("/usr/sbin/dhclient");
     });
-    insta::assert_snapshot!(told, @r#"
-    refused: Repair.DhcpNoClient: ifupdown has no DHCP client to call, and no other network service that has a DHCP client is installed
-    "#);
+    insta::assert_snapshot!(told, @"refused: Repair.DhcpNoClient: ifupdown has no DHCP client to call, and no other network service that has a DHCP client is installed");
 }
 
 /// N15, N16 and their like: what asks already is not touched.
