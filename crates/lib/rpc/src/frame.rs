@@ -109,7 +109,7 @@ pub fn receive<T: DeserializeOwned>(input: &mut impl Read) -> Result<T, FrameErr
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn send(output: &mut impl Write, message: &impl Serialize) -> Result<(), FrameError> {
     let bytes = postcard::to_allocvec(message)
         .map_err(|error| FrameError::Malformed { bytes: 0, reason: error.to_string() })?;

@@ -15,8 +15,8 @@ mod disk_tests;
 pub(crate) mod driver;
 #[cfg(test)]
 mod driver_tests;
-mod fstab;
-mod grub;
+pub(crate) mod fstab;
+pub(crate) mod grub;
 mod kernel_version;
 mod legacy;
 pub(crate) mod nvme;

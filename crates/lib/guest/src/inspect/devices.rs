@@ -150,6 +150,31 @@ pub(crate) fn partition_of(layout: &Layout, index: usize) -> Option<(usize, &Par
     partitions.iter().find(|partition| partition.number == number).map(|found| (disk, found))
 }
 
+/// The name of volume `index` that stays the same however the disk is attached: that of a logical
+/// volume, else the UUID of what is on it, where no other volume has the same, else that of the
+/// partition.
+pub(crate) fn lasting_name(layout: &Layout, index: usize) -> Option<String> {
+    let volume = layout.volumes.get(index)?;
+    if let Origin::Lvm { vg, lv, .. } = &volume.origin {
+        return Some(format!("/dev/mapper/{}", mapper_name(vg, lv)));
+    }
+    let is_its_own = |uuid: &&str| by_uuid(layout, uuid) == Some(index);
+    if let Some(uuid) = volume.uuid.as_deref().filter(is_its_own) {
+        return Some(format!("UUID={uuid}"));
+    }
+    partition_name(layout, index)
+}
+
+/// `PARTUUID=...` of the partition that volume `index` is.
+pub(crate) fn partition_name(layout: &Layout, index: usize) -> Option<String> {
+    let (_, partition) = partition_of(layout, index)?;
+    Some(format!("PARTUUID={}", partition.part_uuid.as_deref()?))
+}
+
+fn mapper_name(vg: &str, lv: &str) -> String {
+    format!("{}-{}", vg.replace('-', "--"), lv.replace('-', "--"))
+}
+
 fn by_array_uuid(layout: &Layout, uuid: &str) -> Option<usize> {
     let plain = |text: &str| text.replace([':', '-'], "").to_ascii_lowercase();
     layout.volumes.iter().position(
@@ -165,7 +190,7 @@ fn by_own_name(layout: &Layout, spec: &str) -> Option<usize> {
 fn mapped(layout: &Layout, name: &str) -> Option<usize> {
     let is_lv = |volume: &kiln_volume::Volume| match &volume.origin {
         Origin::Lvm { vg, lv, .. } => {
-            let mapper = format!("mapper/{}-{}", vg.replace('-', "--"), lv.replace('-', "--"));
+            let mapper = format!("mapper/{}", mapper_name(vg, lv));
             name == mapper || name == format!("{vg}/{lv}")
         }
         _ => false,
@@ -284,6 +309,23 @@ mod tests {
         ] {
             assert_eq!(resolve_device(&layout, &spec), Resolved::Volume(index), "{spec}");
         }
+    }
+
+    #[test]
+    fn names_that_last_find_the_volume_again() {
+        let mut layout = layout();
+        for (index, name) in [
+            (0, "UUID=8F1C-22AB"),
+            (1, &format!("UUID={UUID_BOOT}")),
+            (3, "/dev/mapper/vg--0-root"),
+        ] {
+            assert_eq!(lasting_name(&layout, index).as_deref(), Some(name));
+            assert_eq!(resolve_device(&layout, name), Resolved::Volume(index));
+        }
+        layout.volumes[1].uuid = Some("8F1C-22AB".into());
+        let part = "PARTUUID=00000000-0000-4000-8000-000000000002";
+        assert_eq!(lasting_name(&layout, 1).as_deref(), Some(part), "a copied UUID tells nothing");
+        assert_eq!(lasting_name(&layout, 9), None);
     }
 
     #[test]

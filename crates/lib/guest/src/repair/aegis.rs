@@ -12,7 +12,7 @@ use crate::check::security_center_agent::{INSTALL_SERVICE, INSTALLER, SECURITY_C
 
 pub(super) static AEGIS: Repair = Repair {
     name: "aegis",
-    item: "SecurityCenterAgent",
+    items: &["SecurityCenterAgent"],
     summary: "enable the Security Center agent, or install it at the first start",
     plan,
 };

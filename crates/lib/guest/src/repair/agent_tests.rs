@@ -56,7 +56,7 @@ fn mended(guest: &Phony, repair: &'static Repair, bundle: &Bundle) -> (Item, Tre
     staging.look_again();
     let again = super::plan(staging.inspection(), &[repair], &options, bundle).unwrap();
     assert!(again.is_empty(), "{:?}", again.edits());
-    let name = format!("GUESTOS.{}", repair.item);
+    let name = format!("GUESTOS.{}", repair.items[0]);
     let items = run(staging.inspection(), CHECKS);
     let item = items.into_iter().find(|item| item.name == name).unwrap();
     assert_eq!(item.status, Status::Pass, "{item:?}");

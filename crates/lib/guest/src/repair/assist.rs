@@ -20,7 +20,7 @@ use crate::services;
 
 pub(super) static ASSIST: Repair = Repair {
     name: "assist",
-    item: "CloudAssistant",
+    items: &["CloudAssistant"],
     summary: "install and enable the Cloud Assistant agent, or kiln's own",
     plan,
 };

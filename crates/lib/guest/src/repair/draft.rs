@@ -157,8 +157,41 @@ impl<'a> Draft<'a> {
         if before == content {
             return Ok(());
         }
+        if self.write_again(&path, &content, &reason)? {
+            return Ok(());
+        }
         self.keep_original(&path)?;
         self.add(path, Change::Replace { before, after: content }, reason)
+    }
+
+    /// Let the edit that wrote the file write `content` instead: a person who reads the plan sees one
+    /// change of a file and not its steps. `false`: there is none, or others came between.
+    fn write_again(&mut self, path: &str, content: &Content, reason: &str) -> Result<bool> {
+        let is_about = |edit: &Edit| {
+            let to = match &edit.change {
+                Change::Copy { to, .. } | Change::Rename { to } => to.as_str(),
+                _ => "",
+            };
+            edit.path == path || to == path
+        };
+        let Some(index) = self.edits.iter().rposition(is_about) else { return Ok(false) };
+        let Some(mut edit) = self.edits.get(index).cloned() else { return Ok(false) };
+        match &mut edit.change {
+            Change::Replace { after: written, .. } | Change::Create { content: written, .. } => {
+                let again = Change::Replace { before: written.clone(), after: content.clone() };
+                let path = path.to_owned();
+                self.staging.perform(&Edit { path, change: again, reason: String::new() })?;
+                written.clone_from(content);
+            }
+            _ => return Ok(false),
+        }
+        if !edit.reason.contains(reason) {
+            edit.reason = format!("{}; {reason}", edit.reason);
+        }
+        if let Some(place) = self.edits.get_mut(index) {
+            *place = edit;
+        }
+        Ok(true)
     }
 
     /// Replace the text of the file at `path` by what `change` makes of it. `false`: nothing there,

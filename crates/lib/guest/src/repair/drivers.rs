@@ -16,14 +16,14 @@ use crate::{Family, Generator, Guest, Result, SegmentError, nvme_drivers, virtio
 
 pub(super) static VIRTIO: Repair = Repair {
     name: "virtio",
-    item: "Virtio",
+    items: &["Virtio"],
     summary: "put the virtio drivers into the initramfs of the kernel that boots",
     plan: |draft| plan(draft, &Wanted::VIRTIO),
 };
 
 pub(super) static NVME: Repair = Repair {
     name: "nvme",
-    item: "Nvme",
+    items: &["Nvme"],
     summary: "put the NVMe drivers into the initramfs of the kernel that boots",
     plan: |draft| {
         plan(draft, &Wanted::NVME)?;

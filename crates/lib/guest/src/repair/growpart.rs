@@ -13,7 +13,7 @@ use crate::check::online_resize_fs as check;
 
 pub(super) static GROWPART: Repair = Repair {
     name: "growpart",
-    item: "OnlineResizeFS",
+    items: &["OnlineResizeFS"],
     summary: "let the root filesystem grow with the disk at the first start",
     plan,
 };
@@ -26,7 +26,11 @@ const MAX_FILES: usize = 64;
 
 fn plan(draft: &mut Draft) -> Result<(), Stop> {
     if let Some(finding) = check::place(draft.guest()?) {
-        return Err(misplaced(&finding).into());
+        return match finding.code {
+            // How space is given to logical volumes is the owner's choice.
+            "OnlineResizeFS.Lvm" => Ok(()),
+            _ => Err(misplaced(&finding).into()),
+        };
     }
     let is_left = |draft: &Draft, code: &str| -> Result<Option<Finding>, Stop> {
         Ok(check::means(draft.guest()?)?.filter(|finding| finding.code == code))
@@ -152,28 +156,18 @@ mod tests {
         # it keeps growpart from growing the root
         rename from etc/growroot-disabled
         rename to etc/growroot-disabled.kiln-orig
-        # cloud-init runs its module resizefs
+        # cloud-init runs its module resizefs; cloud-init runs its module growpart
         --- a/etc/cloud/cloud.cfg
         +++ b/etc/cloud/cloud.cfg
-        @@ -7,6 +7,7 @@
-          - seed_random
-          - bootcmd
-          - write-files
-        + - resizefs
-          - disk_setup
-          - mounts
-          - set_hostname
-        # cloud-init runs its module growpart
-        --- a/etc/cloud/cloud.cfg
-        +++ b/etc/cloud/cloud.cfg
-        @@ -7,6 +7,7 @@
+        @@ -7,6 +7,8 @@
           - seed_random
           - bootcmd
           - write-files
         + - growpart
-          - resizefs
+        + - resizefs
           - disk_setup
           - mounts
+          - set_hostname
         # cloud-init grows the root partition and its filesystem
         new file mode 100644
         --- /dev/null
@@ -184,15 +178,9 @@ mod tests {
         # it keeps cloud-init from growing the root
         --- a/etc/cloud/cloud.cfg.d/92_site.cfg
         +++ b/etc/cloud/cloud.cfg.d/92_site.cfg
-        @@ -1,4 +1,2 @@
+        @@ -1,4 +1 @@
         -growpart:
         -  mode: off
-         locale: C
-         resize_rootfs: false
-        # it keeps cloud-init from growing the root
-        --- a/etc/cloud/cloud.cfg.d/92_site.cfg
-        +++ b/etc/cloud/cloud.cfg.d/92_site.cfg
-        @@ -1,2 +1 @@
          locale: C
         -resize_rootfs: false
         "#);

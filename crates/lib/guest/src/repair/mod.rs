@@ -19,6 +19,7 @@ mod diff;
 mod draft;
 mod drivers;
 mod edit;
+mod fstab;
 mod growpart;
 mod lines;
 mod manifest;
@@ -51,6 +52,7 @@ pub use staging::{Mark, Staging};
 /// because the choice of the kernel depends on them, drivers next, what is installed last.
 #[rustfmt::skip] // one a line
 pub static REPAIRS: &[&Repair] = &[
+    &fstab::FSTAB,
     &drivers::VIRTIO,
     &drivers::NVME,
     &dhcp::DHCP,
@@ -67,8 +69,9 @@ pub static REPAIRS: &[&Repair] = &[
 pub struct Repair {
     /// The name in the repair vocabularies, for example `fstab`.
     pub name: &'static str,
-    /// The check item that it answers, for example `Fstab`.
-    pub item: &'static str,
+    /// The check items that it answers, its own first: `Grub`, and `BootMode`, which a loader that
+    /// GRUB's repair copies mends.
+    pub items: &'static [&'static str],
     /// One line for `--help` and tables: what it does.
     pub summary: &'static str,
     /// Add the edits that would mend the guest. Nothing to mend is no edit and no error.

@@ -7,7 +7,7 @@ use super::edit::{Change, Edit};
 use super::refusal::{Refusal, codes};
 use super::staging::Staging;
 use super::{Bundle, Options, Repair, manifest};
-use crate::{CHECKS, Inspection, Item, Level, Status, run};
+use crate::{CHECKS, Inspection, Item, Level, Status, find, run};
 
 /// Free bytes that must be left on a volume that is written to: of the root, what the specification
 /// asks for; elsewhere, for the filesystem's own needs.
@@ -32,7 +32,7 @@ pub struct Plan {
 pub struct Step {
     /// [`Repair::name`].
     pub repair: &'static str,
-    /// [`Repair::item`].
+    /// The first of [`Repair::items`].
     pub item: &'static str,
     /// What it came to.
     pub result: StepResult,
@@ -41,8 +41,8 @@ pub struct Step {
 /// What a repair came to.
 #[derive(Clone, Debug)]
 pub enum StepResult {
-    /// Its item passes already (`already_ok`), says nothing about such a system (`not_applicable`), or
-    /// says what the caller asked for (`as_asked`).
+    /// Its items pass already or say nothing about such a system, what they say is what the caller asked
+    /// for, or what they say is not for it to mend: which of these, in a word.
     Skipped(&'static str),
     /// These edits mend its item.
     Planned {
@@ -174,14 +174,23 @@ struct Planner<'a> {
 impl Planner<'_> {
     fn step(&mut self, repair: &'static Repair) -> Step {
         let result = self.attempt(repair).unwrap_or_else(StepResult::Refused);
-        Step { repair: repair.name, item: repair.item, result }
+        Step {
+            repair: repair.name,
+            item: repair.items.first().copied().unwrap_or_default(),
+            result,
+        }
     }
 
     fn attempt(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
-        match item_of(&self.now, repair.item).map(|item| item.status) {
-            Some(Status::Pass) => return Ok(StepResult::Skipped("already_ok")),
-            Some(Status::NotApplicable) => return Ok(StepResult::Skipped("not_applicable")),
-            Some(Status::Risk | Status::Unknown) | None => {}
+        if self.reported(repair).is_empty() {
+            let is_not_applicable = |name: &&str| {
+                item_of(&self.now, name).is_some_and(|item| item.status == Status::NotApplicable)
+            };
+            let is_for_none = repair.items.iter().all(is_not_applicable);
+            return Ok(StepResult::Skipped(match is_for_none {
+                true => "not_applicable",
+                false => "already_ok",
+            }));
         }
         let mark = self.staging.mark();
         let needed = self.needed.clone();
@@ -194,16 +203,25 @@ impl Planner<'_> {
     }
 
     fn attempt_edits(&mut self, repair: &Repair) -> Result<StepResult, Refusal> {
+        let before = codes_of(self.staging.inspection(), repair);
         let mut draft = Draft::new(&mut self.staging, self.options, self.bundle);
         (repair.plan)(&mut draft)?;
         let kept = draft.kept();
         let (edits, commands) = draft.finish();
         if edits.is_empty() && commands.is_empty() {
-            let item = item_of(&self.now, repair.item);
-            if kept.is_some() && item.and_then(|item| item.risk_code.as_deref()) == kept {
+            let reported = self.reported(repair);
+            let is_kept = |item: &&Item| kept.is_some() && item.risk_code.as_deref() == kept;
+            if !reported.is_empty() && reported.iter().all(is_kept) {
                 return Ok(StepResult::Skipped("as_asked"));
             }
-            let reason = item.map_or("nothing to do", |item| item.message.as_str());
+            // A swap partition is the owner's choice, and a boot mode that was declared wrong is
+            // nothing on the disk: neither may stop the repairs that instances need.
+            let is_tolerable =
+                |item: &&Item| rank(item) == MEDIUM || !is_named(item, repair.items.first());
+            if reported.iter().all(is_tolerable) {
+                return Ok(StepResult::Skipped("nothing_to_do"));
+            }
+            let reason = reported.first().map_or("nothing to do", |item| item.message.as_str());
             return Err(Refusal::new(
                 codes::NOT_MENDED,
                 format!("kiln cannot mend this: {reason}"),
@@ -213,7 +231,7 @@ impl Planner<'_> {
         self.staging.look_again_after(&edits);
         let after = run(self.staging.inspection(), CHECKS);
         let left = if commands.is_empty() {
-            self.judge(repair, kept, &after)?
+            self.judge(repair, kept, &before, &after)?
         } else {
             // What the guest's own programs will make of it is seen when they have run.
             None
@@ -222,11 +240,19 @@ impl Planner<'_> {
         Ok(StepResult::Planned { edits, commands, left })
     }
 
-    /// Whether the item is mended, and no other one worse.
+    /// Its items that say something is wrong, or could not look.
+    fn reported(&self, repair: &Repair) -> Vec<&Item> {
+        let items = repair.items.iter().filter_map(|name| item_of(&self.now, name));
+        items.filter(|item| rank(item) > 0).collect()
+    }
+
+    /// What its items still say, where they are mended, better or as the caller asked (`kept`), and no
+    /// other one is worse.
     fn judge(
         &self,
         repair: &Repair,
         kept: Option<&str>,
+        codes_before: &[&'static str],
         after: &[Item],
     ) -> Result<Option<String>, Refusal> {
         let worse = worse(&self.now, after);
@@ -234,22 +260,35 @@ impl Planner<'_> {
             let reason = format!("{} would get worse", worse.join(", "));
             return Err(Refusal::new(codes::REGRESSED, reason));
         }
-        let (Some(before), Some(item)) =
-            (item_of(&self.now, repair.item), item_of(after, repair.item))
-        else {
-            return Ok(None);
+        let reported = self.reported(repair);
+        let left: Vec<&Item> = repair
+            .items
+            .iter()
+            .filter_map(|name| item_of(after, name).filter(|item| rank(item) > 0))
+            .collect();
+        let Some(worst) = left.first() else { return Ok(None) };
+        let is_better = |before: &&Item| {
+            let now = after.iter().find(|item| item.name == before.name);
+            now.is_none_or(|now| rank(now) < rank(before))
         };
-        if item.status == Status::Pass {
-            return Ok(None);
+        // A finding less is better too, where another of the same level keeps the item at risk.
+        let codes_after = codes_of(self.staging.inspection(), repair);
+        let count = |codes: &[&str], code| codes.iter().filter(|found| **found == code).count();
+        let has_fewer =
+            codes_before.iter().any(|code| count(&codes_after, *code) < count(codes_before, *code));
+        let is_changed = self.options.best_effort && left != reported;
+        if reported.iter().any(is_better) || has_fewer || is_changed {
+            let told =
+                |item: &&Item| item.risk_code.clone().unwrap_or_else(|| item.message.clone());
+            return Ok(Some(left.iter().map(told).collect::<Vec<_>>().join(", ")));
         }
-        let left = item.risk_code.clone().unwrap_or_else(|| item.message.clone());
-        let is_kept = kept.is_some_and(|kept| kept == left);
-        if is_kept || rank(item) < rank(before) || (self.options.best_effort && item != before) {
-            return Ok(Some(left));
+        let code = worst.risk_code.as_deref().unwrap_or_default();
+        if kept.is_some_and(|kept| kept == code) {
+            return Ok(Some(code.to_owned()));
         }
-        let reason = format!("{} would still say {left}: {}", item.name, item.message);
+        let reason = format!("{} would still say {code}: {}", worst.name, worst.message);
         let refusal = Refusal::new(codes::NOT_MENDED, reason);
-        Err(Refusal { hint: item.suggestion.clone(), ..refusal })
+        Err(Refusal { hint: worst.suggestion.clone(), ..refusal })
     }
 
     fn check_space(&mut self, edits: &[Edit]) -> Result<(), Refusal> {
@@ -292,16 +331,29 @@ impl Planner<'_> {
     }
 }
 
+/// The codes of all that the items of a repair find, one a finding.
+fn codes_of(inspection: &Inspection, repair: &Repair) -> Vec<&'static str> {
+    let checks = repair.items.iter().filter_map(|name| find(name));
+    let outcomes = checks.filter_map(|check| (check.run)(inspection).ok());
+    outcomes.flat_map(|outcome| outcome.findings).map(|finding| finding.code).collect()
+}
+
+fn is_named(item: &Item, name: Option<&&'static str>) -> bool {
+    name.is_some_and(|name| item.name.strip_prefix("GUESTOS.") == Some(*name))
+}
+
 fn item_of<'a>(items: &'a [Item], name: &str) -> Option<&'a Item> {
     items.iter().find(|item| item.name.strip_prefix("GUESTOS.") == Some(name))
 }
+
+const MEDIUM: u8 = 1;
 
 /// How bad an item is. What could not be looked at is worse than a small risk: a repair that makes an
 /// item unreadable has broken something.
 fn rank(item: &Item) -> u8 {
     match (item.status, item.risk_level) {
         (Status::Pass | Status::NotApplicable, _) => 0,
-        (Status::Risk, Some(Level::Medium)) => 1,
+        (Status::Risk, Some(Level::Medium)) => MEDIUM,
         (Status::Unknown, _) => 2,
         (Status::Risk, _) => 3,
     }

@@ -65,7 +65,8 @@ fn named(names: &[String]) -> Result<Vec<&'static str>, SelectError> {
             continue;
         }
         let is_it = |repair: &&&Repair| {
-            repair.name.eq_ignore_ascii_case(bare) || repair.item.eq_ignore_ascii_case(bare)
+            repair.name.eq_ignore_ascii_case(bare)
+                || repair.items.iter().any(|item| item.eq_ignore_ascii_case(bare))
         };
         match REPAIRS.iter().find(is_it) {
             Some(repair) => wanted.push(repair.name),

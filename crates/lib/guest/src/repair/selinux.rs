@@ -10,7 +10,7 @@ use crate::syntax::assignments::{self, value_of};
 
 pub(super) static SELINUX: Repair = Repair {
     name: "selinux",
-    item: "Selinux",
+    items: &["Selinux"],
     summary: "switch SELinux off, or make it permissive",
     plan,
 };

@@ -34,6 +34,7 @@ impl Staging {
         let filesystems = layout.volumes.iter_mut().map(stage).collect();
         let declared = base.declared.clone();
         let inspection = inspect(layout.clone(), declared.clone());
+        carry_over(base, &inspection, &[]);
         Self { layout, declared, filesystems, inspection }
     }
 

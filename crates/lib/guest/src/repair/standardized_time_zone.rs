@@ -7,7 +7,7 @@ use crate::check::rtc_time_mode::local_clock;
 
 pub(super) static STANDARDIZED_TIME_ZONE: Repair = Repair {
     name: "standardizedtimezone",
-    item: "RtcTimeMode",
+    items: &["RtcTimeMode"],
     summary: "let the guest read the hardware clock as UTC",
     plan,
 };

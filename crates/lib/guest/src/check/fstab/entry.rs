@@ -268,7 +268,7 @@ fn content(context: &Context<'_>, mount: &Mount, index: usize, judged: &mut Judg
 }
 
 /// What the volume holds, where it cannot be mounted as `fs_types`.
-fn mismatch(fs_types: &str, content: Content) -> Option<&'static str> {
+pub(crate) fn mismatch(fs_types: &str, content: Content) -> Option<&'static str> {
     let generation = |name: &str| match name {
         "ext2" => Some(2),
         "ext3" => Some(3),

@@ -4,17 +4,17 @@
 //! cloud instance has nobody to type; older systems stop at `fsck` or `mount -a`. A line with
 //! `nofail` or `noauto` is not waited for, so what is wrong with it is evidence only.
 
-mod entry;
-mod table;
+pub(crate) mod entry;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
 use kiln_volume::{Result, Tree};
 
 use super::{Check, Evidence, Finding, Outcome};
-use crate::syntax::fstab::{self, Fstab, FstabEntry, ProblemKind};
+use crate::syntax::fstab::{self, Fstab, FstabEntry, Problem, ProblemKind};
 use crate::syntax::ini;
-use crate::{Inspection, services};
+use crate::{Guest, Inspection, services};
 
 pub(super) static FSTAB: Check = Check {
     name: "Fstab",
@@ -22,14 +22,46 @@ pub(super) static FSTAB: Check = Check {
     run: check,
 };
 
-const PATH: &str = "/etc/fstab";
+pub(crate) const PATH: &str = "/etc/fstab";
 
 /// A line of some table, and whether boot depends on it.
 #[derive(Clone, Debug)]
-struct Mount {
-    path: String,
-    entry: FstabEntry,
-    critical: bool,
+pub(crate) struct Mount {
+    /// The table, or the unit.
+    pub(crate) path: String,
+    pub(crate) entry: FstabEntry,
+    pub(crate) critical: bool,
+    /// The link by which a unit is started.
+    pub(crate) enabled_by: Option<String>,
+}
+
+/// All that the guest mounts at boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) mounts: Vec<Mount>,
+    /// What is wrong with lines of `/etc/fstab`.
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) has_systemd: bool,
+    /// Names in `/etc/crypttab` with the device each is opened from.
+    crypttab: Vec<(String, String)>,
+}
+
+impl Table {
+    /// Read `/etc/fstab` and, where systemd is the guest's init, mount units.
+    pub(crate) fn read(tree: &Tree) -> Result<Self> {
+        let has_systemd = services::has_systemd(tree)?;
+        let bytes = tree.read(PATH, 1 << 20)?.unwrap_or_default();
+        let Fstab { entries, problems } = fstab::parse(&bytes);
+        let of_line = |entry: FstabEntry| {
+            let critical = is_critical(&entry);
+            Mount { path: PATH.into(), critical, entry, enabled_by: None }
+        };
+        let mut mounts: Vec<Mount> = entries.into_iter().map(of_line).collect();
+        if has_systemd {
+            mounts.extend(mount_units(tree)?);
+        }
+        Ok(Self { mounts, problems, has_systemd, crypttab: crypttab(tree)? })
+    }
 }
 
 impl Mount {
@@ -42,8 +74,8 @@ impl Mount {
 
 /// What judging the table came to.
 #[derive(Debug, Default)]
-struct Judged {
-    findings: Vec<Finding>,
+pub(crate) struct Judged {
+    pub(crate) findings: Vec<Finding>,
     notes: Vec<Evidence>,
 }
 
@@ -66,47 +98,36 @@ fn check(inspection: &Inspection) -> Result<Outcome> {
     let Some(guest) = inspection.guest() else {
         return Ok(Outcome::not_applicable("no operating system found"));
     };
-    let has_systemd = services::has_systemd(&guest.tree)?;
-    let bytes = guest.tree.read(PATH, 1 << 20)?.unwrap_or_default();
-    let parsed = fstab::parse(&bytes);
+    let table = Table::read(&guest.tree)?;
+    let judged = judge(inspection, guest, &table)?;
+    Ok(Outcome::judged(judged.findings, "Valid", "Invalid").noting(judged.notes))
+}
+
+/// All that is wrong with `table`. Where a line is at fault, it is the first evidence.
+pub(crate) fn judge(inspection: &Inspection, guest: &Guest, table: &Table) -> Result<Judged> {
     let mut judged = Judged::default();
-    syntax(&parsed, &mut judged);
-    let mut mounts: Vec<Mount> = parsed
-        .entries
-        .into_iter()
-        .map(|entry| Mount { path: PATH.into(), critical: is_critical(&entry), entry })
-        .collect();
-    if has_systemd {
-        mounts.extend(mount_units(&guest.tree)?);
-    }
-    let crypttab = crypttab(&guest.tree)?;
-    for mount in &mounts {
-        let context = entry::Context { guest, inspection, has_systemd, crypttab: &crypttab };
+    syntax(&table.problems, &mut judged);
+    let Table { mounts, has_systemd, crypttab, .. } = table;
+    for mount in mounts {
+        let context = entry::Context { guest, inspection, has_systemd: *has_systemd, crypttab };
         entry::judge(&context, mount, &mut judged)?;
     }
-    table::judge(inspection, guest, &mounts, &mut judged);
-    Ok(Outcome::judged(judged.findings, "Valid", "Invalid").noting(judged.notes))
+    table::judge(inspection, guest, mounts, &mut judged);
+    Ok(judged)
 }
 
 /// What util-linux would not read. One finding for all lines of a kind: a file from Windows is
 /// wrong in every line.
-fn syntax(parsed: &Fstab, judged: &mut Judged) {
+fn syntax(problems: &[Problem], judged: &mut Judged) {
     let mut told: Vec<ProblemKind> = Vec::new();
-    for problem in &parsed.problems {
+    for problem in problems {
         let evidence = Evidence::line(PATH, problem.line, problem.text.clone());
-        let is_fatal = matches!(
-            problem.kind,
-            ProblemKind::TooFewFields
-                | ProblemKind::CarriageReturn
-                | ProblemKind::NotUtf8
-                | ProblemKind::ZeroByte
-        );
-        if !is_fatal {
+        if !is_fatal(problem.kind) {
             let text = format!("{}: {}", problem.kind.describe(), problem.text);
             judged.notes.push(Evidence::line(PATH, problem.line, text));
         } else if !told.contains(&problem.kind) {
             told.push(problem.kind);
-            let n = parsed.problems.iter().filter(|other| other.kind == problem.kind).count();
+            let n = problems.iter().filter(|other| other.kind == problem.kind).count();
             let others = if n > 1 { format!(" (and {} more lines)", n - 1) } else { String::new() };
             let message = format!("line {} {}{others}", problem.line, problem.kind.describe());
             let suggestion = match problem.kind {
@@ -120,6 +141,17 @@ fn syntax(parsed: &Fstab, judged: &mut Judged) {
             );
         }
     }
+}
+
+/// Whether a line with that problem is one that cannot be mounted.
+fn is_fatal(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::TooFewFields
+            | ProblemKind::CarriageReturn
+            | ProblemKind::NotUtf8
+            | ProblemKind::ZeroByte
+    )
 }
 
 /// Whether boot waits for the line and stops without it.
@@ -154,7 +186,7 @@ fn mount_units(tree: &Tree) -> Result<Vec<Mount>> {
             pass: 0,
         };
         let critical = is_critical(&entry) && by.contains(".requires/");
-        mounts.push(Mount { path, entry, critical });
+        mounts.push(Mount { path, entry, critical, enabled_by: Some(by) });
     }
     Ok(mounts)
 }

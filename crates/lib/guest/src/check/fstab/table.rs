@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use kiln_volume::Content;
+
 use super::{Judged, Mount, PATH};
 use crate::check::{Evidence, Finding};
-use crate::inspect::devices::{Resolved, resolve_device};
-use crate::{FirmwareKind, Guest, Inspection};
+use crate::inspect::devices::{Resolved, lasting_name, resolve_device};
+use crate::{FirmwareKind, Guest, Inspection, MountedVolume};
 
 pub(super) fn judge(inspection: &Inspection, guest: &Guest, mounts: &[Mount], judged: &mut Judged) {
     duplicates(guest, mounts, judged);
@@ -14,39 +16,64 @@ pub(super) fn judge(inspection: &Inspection, guest: &Guest, mounts: &[Mount], ju
 }
 
 fn duplicates(guest: &Guest, mounts: &[Mount], judged: &mut Judged) {
-    let mut places: HashMap<&str, u32> = HashMap::new();
-    let mut volumes: HashMap<usize, u32> = HashMap::new();
-    for mount in mounts.iter().filter(|mount| !mount.entry.is_swap()) {
-        let entry = &mount.entry;
-        let place = entry.mount_point.as_str();
-        let mut twice = None;
-        if place.starts_with('/')
-            && let Some(line) = places.insert(place, entry.line)
-        {
-            twice = Some(format!("lines {line} and {} both mount {place}", entry.line));
-        }
-        let is_shared = ["bind", "rbind"].iter().any(|option| entry.has_option(option))
-            || entry.option("subvol").is_some()
-            || entry.option("subvolid").is_some();
-        if !is_shared && let Some(index) = reliable(guest, &entry.spec) {
-            let before = volumes.insert(index, entry.line);
-            if let (Some(line), None) = (before, &twice) {
-                twice = Some(format!("lines {line} and {} mount the same volume", entry.line));
-            }
-        }
-        if let Some(message) = twice {
-            let line = entry.line;
-            judged.findings.push(
-                Finding::medium("Fstab.Duplicate", message)
-                    .seen(mount.evidence())
-                    .suggest(format!("remove line {line} of {}, or the other", mount.path)),
-            );
-        }
+    for twins in twins(guest, mounts) {
+        let (Some(first), Some(second)) = (mounts.get(twins.first), mounts.get(twins.second))
+        else {
+            continue;
+        };
+        let (place, lines) = (&second.entry.mount_point, (first.entry.line, second.entry.line));
+        let message = match twins.of_place {
+            true => format!("lines {} and {} both mount {place}", lines.0, lines.1),
+            false => format!("lines {} and {} mount the same volume", lines.0, lines.1),
+        };
+        judged.findings.push(
+            Finding::medium("Fstab.Duplicate", message)
+                .seen(second.evidence())
+                .suggest(format!("remove line {} of {}, or the other", lines.1, second.path)),
+        );
     }
 }
 
+/// Two lines of which one is too many, by their indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Twins {
+    pub(crate) first: usize,
+    pub(crate) second: usize,
+    /// They mount at one place; else one volume at two.
+    pub(crate) of_place: bool,
+}
+
+/// All lines that mount where, or what, an earlier one does.
+pub(crate) fn twins(guest: &Guest, mounts: &[Mount]) -> Vec<Twins> {
+    let mut found = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut volumes: HashMap<usize, usize> = HashMap::new();
+    for (second, mount) in mounts.iter().enumerate() {
+        let entry = &mount.entry;
+        if entry.is_swap() {
+            continue;
+        }
+        let place = entry.mount_point.as_str();
+        let of_place = match place.starts_with('/') {
+            true => places.insert(place, second),
+            false => None,
+        };
+        let is_shared = ["bind", "rbind"].iter().any(|option| entry.has_option(option))
+            || entry.option("subvol").is_some()
+            || entry.option("subvolid").is_some();
+        let of_volume = match reliable(guest, &entry.spec).filter(|_| !is_shared) {
+            Some(volume) => volumes.insert(volume, second),
+            None => None,
+        };
+        if let Some(first) = of_place.or(of_volume) {
+            found.push(Twins { first, second, of_place: of_place.is_some() });
+        }
+    }
+    found
+}
+
 /// The volume of a name that means the same one on the platform.
-fn reliable(guest: &Guest, spec: &str) -> Option<usize> {
+pub(crate) fn reliable(guest: &Guest, spec: &str) -> Option<usize> {
     match resolve_device(&guest.layout, spec) {
         Resolved::KernelName { stable: false, .. } => None,
         other => other.volume(),
@@ -66,20 +93,51 @@ fn root_missing(guest: &Guest, mounts: &[Mount], judged: &mut Judged) {
         Some(root) => format!("no line mounts /; root={root} on the command line does"),
         None => "no line mounts /".into(),
     };
-    let volume = guest.layout.volumes.get(guest.root_volume);
-    let uuid = volume.and_then(|volume| volume.uuid.as_deref()).unwrap_or("<of the root>");
-    judged.findings.push(
-        Finding::medium("Fstab.RootMissing", message)
-            .seen(Evidence::file(PATH, "no entry for /"))
-            .suggest(format!("add to {PATH}: UUID={uuid} / auto defaults 0 1")),
-    );
+    let finding =
+        Finding::medium("Fstab.RootMissing", message).seen(Evidence::file(PATH, "no entry for /"));
+    judged.findings.push(match root_line(guest) {
+        Some(line) => finding.suggest(format!("add to {PATH}: {line}")),
+        None => finding,
+    });
+}
+
+/// The line that mounts the root, by a name that lasts.
+pub(crate) fn root_line(guest: &Guest) -> Option<String> {
+    let volume = guest.layout.volumes.get(guest.root_volume)?;
+    let name = lasting_name(&guest.layout, guest.root_volume)?;
+    let options = match &guest.root_subvolume {
+        Some(root) if !root.is_default => format!("subvol={}", root.path),
+        _ => "defaults".to_owned(),
+    };
+    // Only the ext family has anything to check at boot.
+    let is_ext = matches!(volume.content, Content::Ext2 | Content::Ext3 | Content::Ext4);
+    let pass = u8::from(is_ext);
+    Some(format!("{name} / {} {options} 0 {pass}", volume.content.name()))
 }
 
 /// A kernel update writes to `/boot` and the ESP; unmounted, it writes where nobody looks.
 fn boot_missing(inspection: &Inspection, guest: &Guest, mounts: &[Mount], judged: &mut Judged) {
+    for found in unlisted(inspection, guest, mounts) {
+        let Some(volume) = guest.layout.volumes.get(found.volume) else { continue };
+        let message = format!("{} is needed at {} and no line mounts it", volume.name, found.path);
+        let finding = Finding::medium("Fstab.BootNotMounted", message)
+            .seen(Evidence::file(&volume.name, volume.content.name()));
+        judged.findings.push(match boot_line(guest, found) {
+            Some(line) => finding.suggest(format!("add to {PATH}: {line}")),
+            None => finding,
+        });
+    }
+}
+
+/// What the guest needs at boot and no line mounts.
+pub(crate) fn unlisted<'g>(
+    inspection: &Inspection,
+    guest: &'g Guest,
+    mounts: &[Mount],
+) -> Vec<&'g MountedVolume> {
     let starts_by_uefi =
         inspection.firmware.chains.iter().any(|chain| chain.firmware == FirmwareKind::Uefi);
-    for found in guest.mounts.iter().filter(|found| !found.in_fstab) {
+    let is_unlisted = |found: &&MountedVolume| {
         let needed = match found.path.as_str() {
             "/boot" => true,
             "/boot/efi" | "/efi" => starts_by_uefi,
@@ -89,20 +147,17 @@ fn boot_missing(inspection: &Inspection, guest: &Guest, mounts: &[Mount], judged
             mount.entry.mount_point == found.path
                 || resolve_device(&guest.layout, &mount.entry.spec).volume() == Some(found.volume)
         });
-        if !needed || is_listed {
-            continue;
-        }
-        let Some(volume) = guest.layout.volumes.get(found.volume) else { continue };
-        let message = format!("{} is needed at {} and no line mounts it", volume.name, found.path);
-        let uuid = volume.uuid.as_deref().unwrap_or_default();
-        judged.findings.push(
-            Finding::medium("Fstab.BootNotMounted", message)
-                .seen(Evidence::file(&volume.name, volume.content.name()))
-                .suggest(format!(
-                    "add to {PATH}: UUID={uuid} {} {} defaults,nofail 0 2",
-                    found.path,
-                    volume.content.name()
-                )),
-        );
-    }
+        !found.in_fstab && needed && !is_listed
+    };
+    guest.mounts.iter().filter(is_unlisted).collect()
+}
+
+/// The line that mounts `found`, by a name that lasts; nothing waits for it, as nothing did before.
+pub(crate) fn boot_line(guest: &Guest, found: &MountedVolume) -> Option<String> {
+    let volume = guest.layout.volumes.get(found.volume)?;
+    let name = lasting_name(&guest.layout, found.volume)?;
+    // What is on an ESP belongs to root alone: a random seed may be among it.
+    let options =
+        if volume.content == Content::Fat { "umask=0077,nofail" } else { "defaults,nofail" };
+    Some(format!("{name} {} {} {options} 0 2", found.path, volume.content.name()))
 }

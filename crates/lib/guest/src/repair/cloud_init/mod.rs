@@ -14,7 +14,7 @@ use crate::check::cloud_init::cloud_init_state;
 
 pub(super) static CLOUD_INIT: Repair = Repair {
     name: "cloudinit",
-    item: "CloudInit",
+    items: &["CloudInit"],
     summary: "let cloud-init start and ask the platform's data source; install it from the bundle",
     plan,
 };

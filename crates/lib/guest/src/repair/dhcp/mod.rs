@@ -24,7 +24,7 @@ use crate::check::dhcp::{Stack, Survey, Surveyed, survey};
 
 pub(super) static DHCP: Repair = Repair {
     name: "dhcp",
-    item: "Dhcp",
+    items: &["Dhcp"],
     summary: "give the first NIC an address by DHCP, whatever its name and MAC",
     plan,
 };

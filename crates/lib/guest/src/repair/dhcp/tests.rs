@@ -214,23 +214,17 @@ fn cloud_init_sets_up_the_network_again() {
     -  config: disabled
      # end
      x: 1
-    # the instance has one NIC, which asks for its address; out goes eth0
+    # the instance has one NIC, which asks for its address; out goes eth0; ifupdown reads what cloud-init writes
     --- a/etc/network/interfaces
     +++ b/etc/network/interfaces
-    @@ -1,5 +1,2 @@
+    @@ -1,5 +1,4 @@
+    +source /etc/network/interfaces.d/*
+    +
      auto lo
      iface lo inet loopback
     -auto eth0
     -iface eth0 inet static
     -	address 10.1.2.3/24
-    # ifupdown reads what cloud-init writes
-    --- a/etc/network/interfaces
-    +++ b/etc/network/interfaces
-    @@ -1,2 +1,4 @@
-    +source /etc/network/interfaces.d/*
-    +
-     auto lo
-     iface lo inet loopback
     "#);
 }
 
@@ -249,10 +243,10 @@ fn ifupdown_asks_for_eth0_only() {
         guest.put("/etc/network/interfaces.d/eth2", text);
     });
     insta::assert_snapshot!(told, @r#"
-    # the instance has one NIC, which asks for its address; out goes br0 (over eth1), eth0, eth1, eth2
+    # the instance has one NIC, which asks for its address; out goes br0 (over eth1), eth0, eth1, eth2; eth0 gets an address by DHCP
     --- a/etc/network/interfaces
     +++ b/etc/network/interfaces
-    @@ -1,20 +1,13 @@
+    @@ -1,20 +1,16 @@
      # of the installer
      source /etc/network/interfaces.d/*
      
@@ -275,21 +269,14 @@ fn ifupdown_asks_for_eth0_only() {
      iface br1 inet static
      	bridge_ports none
      	address 172.16.0.1/24
+    +
+    +auto eth0
+    +iface eth0 inet dhcp
     # the instance has one NIC, which asks for its address; out goes br0 (over eth1), eth0, eth1, eth2
     # make directory etc/network/kiln-off with mode 0755
     # the instance has one NIC, which asks for its address; out goes br0 (over eth1), eth0, eth1, eth2
     rename from etc/network/interfaces.d/eth2
     rename to etc/network/kiln-off/eth2.kiln-off
-    # eth0 gets an address by DHCP
-    --- a/etc/network/interfaces
-    +++ b/etc/network/interfaces
-    @@ -11,3 +11,6 @@
-     iface br1 inet static
-     	bridge_ports none
-     	address 172.16.0.1/24
-    +
-    +auto eth0
-    +iface eth0 inet dhcp
     "#);
 }
 
@@ -366,22 +353,15 @@ fn a_name_that_is_not_known_becomes_eth0() {
         guest.replace("/etc/network/interfaces", "eth0", "ens192");
     });
     insta::assert_snapshot!(told, @r#"
-    # the instance has one NIC, which asks for its address; out goes ens192
+    # the instance has one NIC, which asks for its address; out goes ens192; eth0 gets an address by DHCP
     --- a/etc/network/interfaces
     +++ b/etc/network/interfaces
-    @@ -3,5 +3,3 @@
+    @@ -3,5 +3,5 @@
      auto lo
      iface lo inet loopback
      
     -allow-hotplug ens192
     -iface ens192 inet dhcp
-    # eth0 gets an address by DHCP
-    --- a/etc/network/interfaces
-    +++ b/etc/network/interfaces
-    @@ -3,3 +3,5 @@
-     auto lo
-     iface lo inet loopback
-     
     +auto eth0
     +iface eth0 inet dhcp
     # the network files name the NIC, and its name must be known: eth0
