@@ -67,7 +67,8 @@ fn load(line: &str) -> Result<()> {
     Ok(())
 }
 
-fn open_port() -> Result<File> {
+/// The port that the host gave its name.
+pub(crate) fn open_port() -> Result<File> {
     let class = "/sys/class/virtio-ports";
     for entry in fs::read_dir(class).when(class)? {
         let entry = entry.when(class)?;

@@ -52,7 +52,7 @@ pub(crate) fn run(tree: &Tree, exec: &Exec) -> Result<ExecEnd> {
     let mut mounts = Mounts::new(tree)?;
     let ended = spawn(program, arguments, exec).and_then(|child| {
         let deadline = Instant::now() + Duration::from_millis(exec.timeout_ms);
-        watch(child, deadline)
+        watch(child, deadline, &end_all)
     });
     end_all();
     mounts.unmount()?;
@@ -70,8 +70,12 @@ fn spawn(program: &str, arguments: &[String], exec: &Exec) -> Result<(Child, io:
     Ok((child, output))
 }
 
-/// Take the output until all who hold it are gone or the time is over.
-fn watch((mut child, mut output): (Child, io::PipeReader), deadline: Instant) -> Result<ExecEnd> {
+/// Take the output until the program ends or the time is over; then `end_all` ends what it started.
+pub(crate) fn watch(
+    (mut child, mut output): (Child, io::PipeReader),
+    deadline: Instant,
+    end_all: &dyn Fn(),
+) -> Result<ExecEnd> {
     let mut end =
         ExecEnd { status: None, timed_out: false, output: Vec::new(), is_truncated: false };
     let mut buffer = vec![0; 64 << 10];
@@ -87,7 +91,10 @@ fn watch((mut child, mut output): (Child, io::PipeReader), deadline: Instant) ->
         if let Some(status) = child.try_wait().when("wait")? {
             end.status = status.code();
             end_all();
-            while let n @ 1.. = output.read(&mut buffer).when("read the output")? {
+            // Whoever got away from that may hold the pipe for good.
+            while is_readable(&output, Duration::ZERO)?
+                && let n @ 1.. = output.read(&mut buffer).when("read the output")?
+            {
                 end.keep(&buffer[..n]);
             }
             return Ok(end);

@@ -20,19 +20,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// Greet, then answer calls. Ends well when the host is done or gone.
 pub(crate) fn run(mut port: File) -> Result<()> {
-    let greeting = Greeting {
-        protocol: PROTOCOL,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-        time_s: None,
-    };
-    kiln_rpc::write(&mut port, &greeting.encode()).map_err(lost)?;
-    let host = kiln_rpc::read(&mut port).and_then(|frame| Greeting::decode(&frame));
-    let host = host.map_err(lost)?;
-    if host.protocol != PROTOCOL {
-        let message = format!("kiln speaks protocol {}, this agent {PROTOCOL}", host.protocol);
-        return Err(failure(Errno::PROTO, message));
-    }
+    let host = greet(&mut port)?;
     if let Some(time_s) = host.time_s {
         let time = Timespec { tv_sec: time_s.try_into().unwrap_or(0), tv_nsec: 0 };
         if let Err(error) = clock_settime(ClockId::Realtime, time) {
@@ -42,7 +30,25 @@ pub(crate) fn run(mut port: File) -> Result<()> {
     Server { port, volumes: Volumes::default(), tree: None }.serve()
 }
 
-fn lost(error: FrameError) -> Failure {
+/// Say who this is, and learn who the host is.
+pub(crate) fn greet(port: &mut File) -> Result<Greeting> {
+    let greeting = Greeting {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        time_s: None,
+    };
+    kiln_rpc::write(port, &greeting.encode()).map_err(lost)?;
+    let host = kiln_rpc::read(port).and_then(|frame| Greeting::decode(&frame));
+    let host = host.map_err(lost)?;
+    if host.protocol != PROTOCOL {
+        let message = format!("kiln speaks protocol {}, this agent {PROTOCOL}", host.protocol);
+        return Err(failure(Errno::PROTO, message));
+    }
+    Ok(host)
+}
+
+pub(crate) fn lost(error: FrameError) -> Failure {
     failure(Errno::IO, format!("the port: {error}"))
 }
 
