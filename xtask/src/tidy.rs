@@ -17,8 +17,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-guest", &["kiln-disk", "kiln-volume"]),
     ("kiln-rpc", &[]),
     ("kiln-compute", &["kiln-disk", "kiln-guest", "kiln-rpc"]),
+    ("kiln-factory", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute"]),
     ("kiln-agent", &["kiln-rpc"]),
-    ("kiln-cli", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute"]),
+    ("kiln-cli", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute", "kiln-factory"]),
     ("kiln-fixtures", &["kiln-disk", "kiln-volume"]),
 ];
 

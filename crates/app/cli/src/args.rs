@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 
-/// Check disk images before they go to a cloud: without booting, mounting or root
+use crate::repair::RepairArgs;
+
+/// Check and repair disk images before they go to a cloud, without root
 #[derive(Debug, Parser)]
 #[command(
     name = "kiln",
@@ -18,6 +20,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 Start with:
   kiln check disk.qcow2      will it boot as a cloud instance?
   kiln inspect disk.qcow2    what is on it?
+  kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
   kiln boot disk.qcow2       does it start?"
 )]
 pub(crate) struct Args {
@@ -29,6 +32,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     Check(CheckArgs),
     Inspect(InspectArgs),
+    Repair(Box<RepairArgs>),
     Boot(BootArgs),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use kiln_compute::boot::{Bus, Firmware, Goal, Options, Progress, Report};
 use kiln_compute::qemu::{Accel, Arch, Qemu};
 use kiln_disk::Image;
-use kiln_guest::{Declared, FirmwareKind, Inspection};
+use kiln_guest::{Declared, Inspection};
 use serde::Serialize;
 
 use crate::args::{self, BootArgs, InspectFormat, OpenArgs};
@@ -53,13 +53,11 @@ pub(crate) fn run(args: &BootArgs) -> Result<ExitCode> {
 /// What the command line says, and what the image is made for where it says nothing.
 fn options(args: &BootArgs, inspection: &Inspection) -> (Arch, Options) {
     let arch = architecture(inspection);
-    let made_for = |kind| inspection.firmware.chains.iter().any(|chain| chain.firmware == kind);
-    let is_uefi_only = made_for(FirmwareKind::Uefi) && !made_for(FirmwareKind::Bios);
     let firmware = match args.firmware {
         Some(args::Firmware::Bios) => Firmware::Bios,
         Some(args::Firmware::Uefi) => Firmware::Uefi,
-        None if is_uefi_only || arch == Arch::Aarch64 => Firmware::Uefi,
-        None => Firmware::Bios,
+        None if arch == Arch::Aarch64 => Firmware::Uefi,
+        None => kiln_factory::repair::firmware(inspection),
     };
     let until = match (&args.marker, args.until) {
         (Some(marker), _) => Goal::Marker(marker.clone()),

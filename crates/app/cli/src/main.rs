@@ -6,6 +6,7 @@ mod check;
 mod inspect;
 mod open;
 mod output;
+mod repair;
 mod report;
 
 use std::fmt;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Repair(args) => repair::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -30,6 +30,12 @@ fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     }
 }
 
+/// Tell what the user could do next.
+pub(crate) fn hint(text: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "\nhint: {}", printable(text));
+}
+
 /// Tell an error and, after a blank line, what to do about it.
 pub(crate) fn error(message: &str, hint: Option<&str>) {
     let style = AnsiColor::Red.on_default().bold();

@@ -5,8 +5,9 @@ use kiln_guest::CpioWriter;
 use crate::helper::{Driver, Kernel};
 use crate::{Error, Result};
 
-/// Built by `build.rs`.
-const AGENT: &[u8] = include_bytes!(env!("KILN_AGENT"));
+/// kiln's agent as a static program for the architecture of this host: the first process of the helper
+/// machine, and the service that the repair `assist` may install.
+pub const AGENT: &[u8] = include_bytes!(env!("KILN_AGENT"));
 
 /// The archive, not compressed: the machine would take longer to unpack it than QEMU to copy it.
 pub(super) fn make(kernel: &Kernel, drivers: &[Driver]) -> Result<Vec<u8>> {

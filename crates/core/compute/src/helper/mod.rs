@@ -26,6 +26,7 @@ use crate::qemu::{Accelerator, Qemu, WorkDir};
 
 pub use calls::MountOptions;
 pub use error::{HelperError, Result};
+pub use initramfs::AGENT;
 pub use kernel::Kernel;
 pub use kiln_rpc::{
     Attributes, AttributesChange, Disk as SeenDisk, Edited, Entry, Exec, ExecEnd, Failure,
