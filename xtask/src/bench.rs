@@ -12,8 +12,8 @@ use crate::host::{as_root, root_script, run};
 use crate::{images, real, setup, suite};
 
 const RUNS: usize = 10;
-/// virt-inspector boots a machine for each run.
-const SLOW_RUNS: usize = 3;
+/// Whatever boots a machine for each run.
+pub(crate) const BENCH_RUNS_OF_A_VM: usize = 3;
 
 /// The full check of a Debian image, beside virt-inspector and beside decompressing its initramfs;
 /// peak memory; bytes read; and what a remote check fetches.
@@ -91,19 +91,21 @@ fn remote(kiln: &Path, image: &Path) -> Result<Remote> {
 
 /// What libguestfs' inspection of the same image takes, under emulation as everywhere here.
 fn virt_inspector(image: &Path) -> Result<Duration> {
+    median(BENCH_RUNS_OF_A_VM, || {
+        quiet(libguestfs("virt-inspector")?.args(["--format=raw", "-a"]).arg(image))
+    })
+}
+
+/// A program of libguestfs, whose machine is emulated.
+pub(crate) fn libguestfs(program: &str) -> Result<Command> {
     // libguestfs builds its machine from the host's kernel, so there must be one to read.
     let kernels = fs::read_dir("/boot")?.flatten();
     if !kernels.into_iter().any(|e| e.file_name().to_string_lossy().starts_with("vmlinuz")) {
         setup::ensure(&[setup::HOST_KERNEL])?;
     }
-    median(SLOW_RUNS, || {
-        let mut command = as_root("env");
-        command
-            .args(["LIBGUESTFS_BACKEND=direct", "LIBGUESTFS_BACKEND_SETTINGS=force_tcg"])
-            .args(["virt-inspector", "--format=raw", "-a"])
-            .arg(image);
-        quiet(&mut command)
-    })
+    let mut command = as_root("env");
+    command.args(["LIBGUESTFS_BACKEND=direct", "LIBGUESTFS_BACKEND_SETTINGS=force_tcg", program]);
+    Ok(command)
 }
 
 /// The initramfs of the image, as a file on the host.
@@ -123,16 +125,27 @@ fn peak_memory_kib(kiln: &Path, image: &Path) -> Result<u64> {
     Ok(fs::read_to_string(log)?.trim().parse()?)
 }
 
-fn quiet(command: &mut Command) -> Result<()> {
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
     run(command.stdout(Stdio::null()).stderr(File::create("/dev/null")?))
 }
 
 /// The median of `n` runs after one that warms the caches of both sides alike.
-fn median(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<Duration> {
+fn median(n: usize, work: impl FnMut() -> Result<()>) -> Result<Duration> {
+    median_after(n, || Ok(()), work)
+}
+
+/// The same, with `prepare` before each run, whose time is not counted.
+pub(crate) fn median_after(
+    n: usize,
+    prepare: impl Fn() -> Result<()>,
+    mut work: impl FnMut() -> Result<()>,
+) -> Result<Duration> {
     ensure!(n > 0, "no runs");
+    prepare()?;
     work()?;
     let mut times = Vec::new();
     for _ in 0..n {
+        prepare()?;
         let start = Instant::now();
         work()?;
         times.push(start.elapsed());
@@ -141,7 +154,7 @@ fn median(n: usize, mut work: impl FnMut() -> Result<()>) -> Result<Duration> {
     Ok(times[n / 2])
 }
 
-fn ms(time: Duration) -> String {
+pub(crate) fn ms(time: Duration) -> String {
     format!("{:.0} ms", time.as_secs_f64() * 1000.0)
 }
 
@@ -154,6 +167,6 @@ fn share(part: u64, whole: u64) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what the command is for")]
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     println!("{line}");
 }

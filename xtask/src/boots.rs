@@ -27,7 +27,10 @@ pub(crate) fn boot(kiln: &Path, image: &Path, arguments: &[&str]) -> Result<Valu
     let words: Vec<&str> = arguments.iter().map(|word| word.trim_start_matches('-')).collect();
     let log = folder.join(format!("{name}-{}.console.log", words.join("-")));
     let mut command = Command::new(kiln);
-    command.args(["boot", "--format", "json", "--timeout", TIMEOUT_S, "--console"]).arg(log);
+    command.args(["boot", "--format", "json", "--console"]).arg(log);
+    if !arguments.contains(&"--timeout") {
+        command.args(["--timeout", TIMEOUT_S]);
+    }
     let output = command.args(arguments).arg(image).output()?;
     let said = || String::from_utf8_lossy(&output.stderr).into_owned();
     let report: Value = serde_json::from_slice(&output.stdout).with_context(said)?;

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: kiln's main job for real, on a Debian image made on the spot.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -20,27 +20,29 @@ const SHOWN: [&str; 4] =
 ///
 /// Where something cannot be made, or kiln says the wrong thing: the demo proves itself.
 pub(crate) fn run_demo() -> Result<()> {
-    setup::ensure(&[setup::FIXTURES])?;
+    setup::ensure(&[setup::FIXTURES, setup::MACHINES])?;
     let kiln = suite::kiln("release")?;
     let sound = images::by_name("bookworm-bios-ext4")?;
 
     title("A sound Debian 12: nothing that would stop it");
-    shown(&kiln, &[&sound.to_string_lossy()], 0)?;
+    shown(&kiln, &["check", &sound.to_string_lossy()], 0)?;
 
     title("The same with four faults planted, as a VMDK: each one found, with what to do");
     let faults: Vec<_> = real::FAULTS.iter().filter(|f| SHOWN.contains(&f.code)).collect();
     let broken = real::plant(&faults, "demo.raw")?;
     let vmdk = images::folder().join("demo.vmdk");
     run(Command::new("qemu-img").args(["convert", "-O", "vmdk"]).arg(&broken).arg(&vmdk))?;
-    shown(&kiln, &[&vmdk.to_string_lossy()], 1)?;
+    shown(&kiln, &["check", &vmdk.to_string_lossy()], 1)?;
     let report = real::check(&kiln, &vmdk)?;
     for fault in &faults {
         real::expect(&report, fault)?;
     }
 
+    let fixed = mend(&kiln, &vmdk)?;
+
     title("The sound one again over HTTP: only what the check reads is fetched");
     let server = Server::start(&images::folder(), Behaviour::Ranges)?;
-    shown(&kiln, &[&server.url("bookworm-bios-ext4.raw")], 0)?;
+    shown(&kiln, &["check", &server.url("bookworm-bios-ext4.raw")], 0)?;
     let size = fs::metadata(&sound)?.len();
     eprintln!(
         "fetched {:.1} MiB of a disk of {} MiB in {} requests",
@@ -51,7 +53,7 @@ pub(crate) fn run_demo() -> Result<()> {
 
     title("What is on it");
     run(Command::new(&kiln).arg("inspect").arg(&sound))?;
-    for made in [broken, vmdk] {
+    for made in [broken, vmdk, fixed] {
         fs::remove_file(made)?;
     }
     eprintln!("\nthe images are in {}; kiln is {}", images::folder().display(), kiln.display());
@@ -62,10 +64,32 @@ fn title(text: &str) {
     eprintln!("\n=== {text}");
 }
 
-/// Run `kiln check` in sight of the user, and hold it to its exit status.
-fn shown(kiln: &Path, images: &[&str], expected: i32) -> Result<()> {
-    eprintln!("$ kiln check {}", images.join(" "));
-    let status = Command::new(kiln).arg("check").args(images).status()?;
+/// Plan, repair, check and boot the broken image; the repaired one.
+fn mend(kiln: &Path, broken: &Path) -> Result<PathBuf> {
+    let broken = broken.to_string_lossy();
+    title("What would mend it, as diffs: nothing is written");
+    shown(kiln, &["repair", &broken], 0)?;
+
+    let fixed = images::folder().join("demo.fixed.qcow2");
+    let out = fixed.to_string_lossy();
+    title("Mended, in a copy: nothing of the guest runs, the result is judged before it is there");
+    shown(kiln, &["repair", &broken, "-o", &out, "--format-out", "qcow2", "--force", "-v"], 0)?;
+
+    title("Checked again");
+    shown(kiln, &["check", &out], 0)?;
+
+    title("And it starts, from an NVMe disk, to a login with an address");
+    let console = images::folder().join("demo.console.log");
+    let console = console.to_string_lossy();
+    let boot = ["boot", "--bus", "nvme", "--until", "network", "--console", &console, &out];
+    shown(kiln, &[&boot[..], &["--timeout", "900"]].concat(), 0)?;
+    Ok(fixed)
+}
+
+/// Run kiln in sight of the user, and hold it to its exit status.
+fn shown(kiln: &Path, arguments: &[&str], expected: i32) -> Result<()> {
+    eprintln!("$ kiln {}", arguments.join(" "));
+    let status = Command::new(kiln).args(arguments).status()?;
     ensure!(status.code() == Some(expected), "kiln ended with {status} instead of {expected}");
     Ok(())
 }

@@ -56,6 +56,26 @@ pub(crate) fn run(image: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Give every filesystem of `image`, copied into a file of its own, to `each`.
+///
+/// # Errors
+///
+/// What `each` says, with the name of the volume.
+pub(crate) fn each_volume(
+    image: &Path,
+    mut each: impl FnMut(&Volume, &Path) -> Result<()>,
+) -> Result<()> {
+    let location = image.to_str().context("the path is not UTF-8")?;
+    let opened = kiln_disk::open(location, &OpenOptions::default())?;
+    let layout = kiln_volume::scan(std::slice::from_ref(&opened.source));
+    for volume in layout.volumes.iter().filter(|volume| volume.filesystem.is_some()) {
+        let copy = tempfile::NamedTempFile::new()?;
+        copy_out(&*volume.source, copy.as_file())?;
+        each(volume, copy.path()).with_context(|| format!("{location} {}", volume.name))?;
+    }
+    Ok(())
+}
+
 fn compare(volume: &Volume, options: &str) -> Result<Summary> {
     let filesystem = volume.open()?;
     let copy = tempfile::NamedTempFile::new()?;

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod bench;
+mod bench_repair;
 mod boots;
 mod demo;
 mod diff_map;
@@ -10,10 +11,14 @@ mod fuzz;
 mod fuzz_seeds;
 mod host;
 mod images;
+mod plant;
 mod real;
+mod repair_faults;
+mod repairs;
 mod setup;
 mod suite;
 mod tidy;
+mod unchanged;
 
 use std::path::PathBuf;
 
@@ -33,7 +38,8 @@ enum Command {
     Demo,
     /// Install what is missing and run all tests, or only the named tiers of them
     Test {
-        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, boot
+        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, boot, repair,
+        /// repair-faults
         tiers: Vec<String>,
     },
     /// Build the real images under target/fixtures (installs what is missing)
@@ -66,12 +72,15 @@ enum Command {
 enum Bench {
     /// The full check, beside virt-inspector and the decompression of the initramfs
     Check,
+    /// Repairs of one image, beside virt-customize
+    Repair,
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Demo => demo::run_demo(),
         Command::Bench(Bench::Check) => bench::check(),
+        Command::Bench(Bench::Repair) => bench_repair::repair(),
         Command::Test { tiers } => suite::run_tiers(&tiers),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;

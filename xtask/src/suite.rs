@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::host::{is_root, run, tier, workspace};
-use crate::{boots, diff_walk, images, real, setup, tidy};
+use crate::{boots, diff_walk, images, real, repair_faults, repairs, setup, tidy};
 
 /// A tier: the name to ask for it by, and what it does.
 type Tier = (&'static str, fn() -> Result<()>);
@@ -24,6 +24,8 @@ const TIERS: &[Tier] = &[
     ("diff-map", || real::formats(&kiln("release")?)),
     ("faults", || real::test(&kiln("release")?)),
     ("boot", || boots::every_disk(&kiln("release")?)),
+    ("repair", || repairs::test(&kiln("release")?)),
+    ("repair-faults", || repair_faults::test(&kiln("release")?)),
 ];
 
 /// Install what is missing and run the tiers that `wanted` names; all where it names none.

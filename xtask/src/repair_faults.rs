@@ -1,0 +1,273 @@
+//! What goes wrong while a repair runs: whatever it is, the input is as it was, there is no output, no
+//! file and no machine is left, and a run after it succeeds.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::host::{root_script, run};
+use crate::{images, repairs};
+
+/// How often a repair is killed at a moment of its course.
+const KILLS: u32 = 20;
+/// A killed machine, and the shell that sweeps after it, are gone within this time.
+const SWEEP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A fault in an fstab and the clock: two small edits, so that a run is short.
+const TWO_EDITS: &str = r#"printf '0.0 0 0.0\n0\nLOCAL\n' > "$1/etc/adjtime"
+echo '/dev/sdb1 /mnt/old ext4 defaults 0 2' >> "$1/etc/fstab""#;
+const ITEMS: &str = "fstab,standardizedtimezone";
+
+/// All of them.
+///
+/// # Errors
+///
+/// The first that leaves something, or that is told badly.
+pub(crate) fn test(kiln: &Path) -> Result<()> {
+    let broken = repairs::planted("bookworm-bios-ext4", &[TWO_EDITS])?;
+    let scene = Scene { kiln, input: &broken, folder: tempfile::tempdir_in(images::folder())? };
+    let before = fs::read(&broken).map(|bytes| crc32(&bytes))?;
+    scene.refusals()?;
+    scene.disk_full()?;
+    scene.kills()?;
+    scene.succeeds()?;
+    ensure!(fs::read(&broken).map(|bytes| crc32(&bytes))? == before, "the input changed");
+    fs::remove_file(&broken)?;
+    immutable_and_full(kiln)?;
+    corrupt(kiln)
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(bytes);
+    hash.finalize()
+}
+
+struct Scene<'a> {
+    kiln: &'a Path,
+    input: &'a Path,
+    folder: tempfile::TempDir,
+}
+
+impl Scene<'_> {
+    fn output(&self) -> PathBuf {
+        self.folder.path().join("out.raw")
+    }
+
+    fn command(&self, output: &Path) -> Command {
+        let mut command = Command::new(self.kiln);
+        command.arg("repair").arg(self.input).args(["--items", ITEMS, "-o"]).arg(output);
+        command
+    }
+
+    /// Ends with status 2, says `words`, leaves nothing.
+    fn fails(&self, command: &mut Command, words: &[&str]) -> Result<()> {
+        let ended = command.output()?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.code() == Some(2), "{command:?} ended with {}: {said}", ended.status);
+        for word in words {
+            ensure!(said.contains(word), "{command:?} does not say `{word}`: {said}");
+        }
+        self.is_empty()
+    }
+
+    fn is_empty(&self) -> Result<()> {
+        let left: Vec<_> = fs::read_dir(self.folder.path())?.flatten().map(|e| e.path()).collect();
+        ensure!(left.is_empty(), "left behind: {left:?}");
+        Ok(())
+    }
+
+    fn refusals(&self) -> Result<()> {
+        let output = self.output();
+        self.fails(
+            self.command(&output).env("PATH", "/nowhere"),
+            &["qemu-system-x86_64 is not installed", "hint: sudo apt-get install"],
+        )?;
+        self.fails(
+            self.command(&output).args(["--helper-kernel", "/nowhere/vmlinuz"]),
+            &["/nowhere/vmlinuz", "hint:"],
+        )?;
+        let beside = self.folder.path().join("no/such/folder/out.raw");
+        self.fails(&mut self.command(&beside), &["there is no folder"])?;
+        self.fails(&mut self.command(self.input), &["is the input, which is never written"])?;
+        eprintln!("told: QEMU missing, kernel missing, folder missing, output that is the input");
+        Ok(())
+    }
+
+    /// The output's filesystem has less room than the image.
+    fn disk_full(&self) -> Result<()> {
+        let small = self.folder.path().join("small");
+        fs::create_dir(&small)?;
+        root_script("mount -t tmpfs -o size=64m tmpfs \"$1\"", &[&small])?;
+        let full = self.command(&small.join("out.raw")).output();
+        let left: Vec<_> = fs::read_dir(&small)?.flatten().map(|entry| entry.path()).collect();
+        root_script("umount \"$1\"", &[&small])?;
+        fs::remove_dir(&small)?;
+        let full = full?;
+        let said = String::from_utf8_lossy(&full.stderr);
+        ensure!(full.status.code() == Some(2), "a full disk: {}: {said}", full.status);
+        ensure!(said.contains("No space left on device"), "a full disk: {said}");
+        ensure!(left.is_empty(), "left on the full disk: {left:?}");
+        eprintln!("told: no space for the output");
+        self.is_empty()
+    }
+
+    /// Kill kiln, or its machine, at moments all over the course of a repair.
+    fn kills(&self) -> Result<()> {
+        let start = Instant::now();
+        self.succeeds()?;
+        let course = start.elapsed();
+        for n in 0..KILLS {
+            // Multiples of the golden ratio fall everywhere, and nowhere twice.
+            let after = course.mul_f64((f64::from(n) * 0.618_034 + 0.05).fract());
+            let kills_machine = n % 2 == 1;
+            let mut child = self.command(&self.output()).stderr(Stdio::null()).spawn()?;
+            std::thread::sleep(after);
+            let what =
+                if kills_machine { self.kill_machine(&mut child)? } else { kill(&mut child)? };
+            self.is_swept().with_context(|| format!("{what} killed after {after:?}"))?;
+        }
+        eprintln!("killed {KILLS} times within {course:?}: nothing left");
+        Ok(())
+    }
+
+    /// The machine of `child`, where it runs one just now; else there is nothing to kill, and the
+    /// repair succeeds.
+    fn kill_machine(&self, child: &mut Child) -> Result<&'static str> {
+        let machine =
+            children(child.id())?.into_iter().find(|(_, name)| name.starts_with("qemu-sys"));
+        let Some((id, _)) = machine else {
+            let _ = child.wait()?;
+            let _ = fs::remove_file(self.output());
+            return Ok("no machine yet, or no longer:");
+        };
+        run(Command::new("kill").args(["-KILL", &id.to_string()]))?;
+        let status = child.wait()?;
+        // A machine that has finished its work may be killed without harm.
+        if status.code() == Some(0) {
+            fs::remove_file(self.output())?;
+        } else {
+            ensure!(status.code() == Some(2), "a killed machine ends kiln with {status}");
+        }
+        Ok("the machine")
+    }
+
+    fn is_swept(&self) -> Result<()> {
+        let deadline = Instant::now() + SWEEP_TIMEOUT;
+        loop {
+            let machines = machines_in(self.folder.path())?;
+            match (self.is_empty(), machines.is_empty()) {
+                (Ok(()), true) => return Ok(()),
+                (left, _) if Instant::now() > deadline => {
+                    left?;
+                    ensure!(machines.is_empty(), "machines left: {machines:?}");
+                }
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    fn succeeds(&self) -> Result<()> {
+        let output = self.output();
+        let ended = self.command(&output).output()?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.success(), "a run after all this: {}: {said}", ended.status);
+        fs::remove_file(output)?;
+        self.is_empty()
+    }
+}
+
+fn kill(child: &mut Child) -> Result<&'static str> {
+    child.kill()?;
+    let status = child.wait()?;
+    // The last moments are past the end of a run that was quicker than the measured one.
+    ensure!(status.signal() == Some(9) || status.success(), "kiln ended with {status}");
+    Ok("kiln")
+}
+
+/// Processes whose parent is `parent`: id and name.
+fn children(parent: u32) -> Result<Vec<(u32, String)>> {
+    let mut found = Vec::new();
+    for (id, stat) in processes()? {
+        // pid (name) state ppid ...; the name may hold spaces.
+        let Some((head, tail)) = stat.rsplit_once(") ") else { continue };
+        let is_child = tail.split(' ').nth(1) == Some(&*parent.to_string());
+        if let (true, Some((_, name))) = (is_child, head.split_once('(')) {
+            found.push((id, name.to_owned()));
+        }
+    }
+    Ok(found)
+}
+
+/// Machines that work in a folder below `folder`.
+fn machines_in(folder: &Path) -> Result<Vec<u32>> {
+    let is_there = |id: &u32| {
+        let cwd = fs::read_link(format!("/proc/{id}/cwd"));
+        cwd.is_ok_and(|cwd| cwd.starts_with(folder))
+    };
+    let is_machine = |stat: &str| stat.contains("(qemu-system");
+    let all = processes()?.into_iter().filter(|(_, stat)| is_machine(stat)).map(|(id, _)| id);
+    Ok(all.filter(is_there).collect())
+}
+
+fn processes() -> Result<Vec<(u32, String)>> {
+    let ids = fs::read_dir("/proc")?.flatten();
+    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    Ok(ids
+        .filter_map(|id| Some((id, fs::read_to_string(format!("/proc/{id}/stat")).ok()?)))
+        .collect())
+}
+
+/// A file that `chattr +i` protects is edited and protected again; a /boot without room is refused.
+fn immutable_and_full(kiln: &Path) -> Result<()> {
+    const PROTECTED: &str = r#"printf '0.0 0 0.0\n0\nLOCAL\n' > "$1/etc/adjtime"
+chattr +i "$1/etc/adjtime""#;
+    let broken = repairs::planted("bookworm-bios-ext4", &[PROTECTED])?;
+    let out = images::folder().join("repaired.raw");
+    let name = out.to_str().context("UTF-8")?;
+    let items = ["--items", "standardizedtimezone", "-o", name];
+    let report = repairs::repair(kiln, &broken, &items)?;
+    ensure!(report["unlocked"][0] == "/etc/adjtime", "not told as unlocked: {report:#}");
+    let plan = repairs::repair(kiln, &out, &["--items", "standardizedtimezone"])?;
+    ensure!(plan["status"] == "NothingToDo", "{plan:#}");
+    fs::remove_file(&out)?;
+    fs::remove_file(&broken)?;
+    eprintln!("told: an immutable file, edited and immutable again");
+
+    const NO_ROOM: &str = r#"
+image=$(ls "$1"/boot/initrd.img-*); tree=$(mktemp -d)
+zstd -dcq "$image" | (cd "$tree" && cpio -id --quiet)
+find "$tree" -name 'nvme*.ko*' -delete
+(cd "$tree" && find . | cpio -o -H newc --quiet) | zstd -q -1 > "$image.new"
+mv "$image.new" "$image"; rm -rf "$tree"
+dd if=/dev/zero of="$1/boot/full" bs=64k 2>/dev/null || true"#;
+    let broken = repairs::planted("bookworm-bios-xfs", &[NO_ROOM])?;
+    let plan = repairs::repair(kiln, &broken, &["--items", "nvme"])?;
+    ensure!(plan["steps"][0]["refusal"]["code"] == "Repair.NoSpace", "no room on /boot: {plan:#}");
+    fs::remove_file(&broken)?;
+    eprintln!("told: no room on /boot");
+    Ok(())
+}
+
+/// A filesystem whose journal a kernel would not replay is told with the command that mends it.
+fn corrupt(kiln: &Path) -> Result<()> {
+    let broken = repairs::planted("bookworm-bios-ext4", &[TWO_EDITS])?;
+    // The superblock says that its group descriptors have a checksum, and one is spoilt.
+    let script = "debugfs -w -R 'set_bg 3 checksum 0' \"$1?offset=2097152\"";
+    root_script(script, &[&broken])?;
+    let out = images::folder().join("repaired.raw");
+    let mut command = Command::new(kiln);
+    command.arg("repair").arg(&broken).args(["--items", ITEMS, "-o"]).arg(&out);
+    let ended = command.output()?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(ended.status.code() == Some(2), "a corrupt filesystem: {}: {said}", ended.status);
+    ensure!(said.contains("e2fsck -f"), "a corrupt filesystem does not name fsck: {said}");
+    ensure!(!out.exists(), "an output of a corrupt filesystem");
+    fs::remove_file(&broken)?;
+    eprintln!("told: a filesystem that cannot be mounted, with the command that mends it");
+    Ok(())
+}
