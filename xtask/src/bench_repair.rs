@@ -1,7 +1,7 @@
 //! `cargo xtask bench repair`: repairing an image, beside `virt-customize` doing less.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -63,7 +63,7 @@ fn repair_once(kiln: &Path, broken: &Path, out: &Path) -> Result<()> {
     quiet(&mut command)
 }
 
-fn last_times(kiln: &Path, broken: &Path, out: &PathBuf) -> Result<Value> {
+fn last_times(kiln: &Path, broken: &Path, out: &Path) -> Result<Value> {
     let out = out.to_str().context("UTF-8")?;
     let arguments = ["--accel", "tcg", "--items", REPAIRS, "-o", out];
     Ok(repairs::repair(kiln, broken, &arguments)?["timesMs"].clone())

@@ -2,6 +2,7 @@
 //!
 //! This way round nobody has to guess when the other one has made its end.
 
+use std::fs;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
@@ -20,14 +21,20 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listen at `name` in `work`. On QEMU's command line: `-chardev socket,path=NAME,server=off`.
+    /// Listen at `name` in `work`. On QEMU's command line: `-chardev socket,path=NAME,server=off`. The
+    /// socket of a machine that used the folder before is replaced.
     ///
     /// # Errors
     ///
     /// Where the socket cannot be made.
     pub fn bind(work: &WorkDir, name: &str) -> Result<Self> {
         let cannot = |source| Error::Io { what: format!("cannot make the socket {name}"), source };
-        let listener = UnixListener::bind(work.short(name)).map_err(cannot)?;
+        let path = work.short(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(cannot)?;
         listener.set_nonblocking(true).map_err(cannot)?;
         Ok(Self { name: name.to_owned(), listener })
     }

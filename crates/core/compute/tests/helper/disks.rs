@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use kiln_compute::helper::{Disk, Format, MountOptions, Part, Segment, Session, Stripe, Volume};
 use kiln_fixtures::mounted::{Mounted, run};
@@ -59,8 +59,8 @@ impl Disks {
         );
         disks.in_mount("ext", TREE);
         disks.in_mount("btrfs", "btrfs subvolume create @ >/dev/null; echo old >@/file");
-        disks.into_system("ext", EXT);
-        disks.into_system("esp", ESP);
+        disks.copy_into_system("ext", EXT);
+        disks.copy_into_system("esp", ESP);
         disks.scatter();
         // The root directory's inode and its table; the free space of an allocation group.
         disks.spoil("broken-ext", 1024 + 56, &[0xFF; 2]);
@@ -99,12 +99,12 @@ impl Disks {
         self.open(name).write_all_at(bytes, at).unwrap();
     }
 
-    fn into_system(&self, name: &str, (_, start, _): (u32, u64, u64)) {
+    fn copy_into_system(&self, name: &str, (_, start, _): (u32, u64, u64)) {
         let bytes = fs::read(self.path(name)).unwrap();
         self.open("system").write_all_at(&bytes, start * MIB).unwrap();
     }
 
-    fn out_of_system(&self, name: &str, (_, start, size): (u32, u64, u64)) {
+    fn copy_out_of_system(&self, name: &str, (_, start, size): (u32, u64, u64)) {
         let mut bytes = vec![0; (size * MIB) as usize];
         self.open("system").read_exact_at(&mut bytes, start * MIB).unwrap();
         fs::write(self.path(name), bytes).unwrap();
@@ -199,10 +199,17 @@ impl Disks {
         mount(Volume::Part(self.whole("small")), "/small", "ext4", &plain);
     }
 
+    /// FAT has no log: what a killed machine left marked as in use, its owner has to mend.
+    pub(crate) fn mend_esp(&self) {
+        self.copy_out_of_system("esp", ESP);
+        self.script("fsck.vfat -a esp >report 2>&1 || [ $? = 1 ]");
+        self.copy_into_system("esp", ESP);
+    }
+
     /// What the host's tools say: nothing.
     pub(crate) fn check(&self) {
-        self.out_of_system("ext", EXT);
-        self.out_of_system("esp", ESP);
+        self.copy_out_of_system("ext", EXT);
+        self.copy_out_of_system("esp", ESP);
         self.gather();
         self.script(
             "for image in ext lv small; do e2fsck -fn $image >report 2>&1 || { cat report; exit 1; }; done
@@ -210,9 +217,5 @@ impl Disks {
              btrfs check --readonly btrfs >report 2>&1 || { cat report; exit 1; }
              fsck.vfat -n esp >report 2>&1 || { cat report; exit 1; }",
         );
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
     }
 }

@@ -1,6 +1,5 @@
 //! Programs of the guest: only in a machine started for them, and gone with it.
 
-use std::fs;
 use std::path::Path;
 
 use kiln_compute::helper::{

@@ -63,6 +63,7 @@ fn disks_are_edited() {
     let mut session = Session::start(host.options(disks.all(), &all)).unwrap();
     replay::write_and_be_killed(&mut session, &disks);
     drop(session);
+    disks.mend_esp();
 
     let mut session = Session::start(host.options(disks.all(), &all)).unwrap();
     assert_eq!(session.kernel_release(), host.kernel.release);

@@ -11,9 +11,11 @@ use crate::errno;
 
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
+const EIO: i32 = 5;
 const ENODEV: i32 = 19;
 const EBUSY: i32 = 16;
 const EEXIST: i32 = 17;
+const ENOTDIR: i32 = 20;
 const EISDIR: i32 = 21;
 const EFBIG: i32 = 27;
 const ENOSPC: i32 = 28;
@@ -50,24 +52,31 @@ pub(crate) fn volumes(session: &mut Session, disks: &Disks) {
     assert!(said.contains("the kernel says: EXT4-fs") || said.contains("VFS:"), "{said}");
     assert!(error.hint().unwrap().ends_with("e2fsck -f"), "{error:?}");
     let error = mount(disks.whole("broken-xfs"), "xfs");
-    assert_eq!(error.errno(), Some(EUCLEAN));
+    // Kernels before 6.2 say EIO of a header that cannot be verified.
+    assert!([Some(EUCLEAN), Some(EIO)].contains(&error.errno()), "{error:?}");
     assert!(error.to_string().contains("XFS ("), "{error}");
     assert!(error.hint().unwrap().ends_with("xfs_repair"), "{error:?}");
 }
 
+/// The kernel has two words for a link where a directory should be.
+fn met_link<T: std::fmt::Debug>(result: Result<T, HelperError>) {
+    let met = errno(result);
+    assert!(met == ELOOP || met == ENOTDIR, "{met}");
+}
+
 /// No link of the guest is followed, on the way or at the end; nothing is taken for something else.
 pub(crate) fn paths(session: &mut Session) {
-    assert_eq!(errno(put(session, "/escape/etc/passwd")), ELOOP);
-    assert_eq!(errno(session.read("/escape/etc/passwd", 0, 10)), ELOOP);
-    assert_eq!(errno(session.stat("/etc-link/fstab")), ELOOP);
-    assert_eq!(errno(put(session, "/etc/out")), ELOOP);
-    assert_eq!(errno(session.append("/etc/out", 0, &b"x"[..], 1)), ELOOP);
-    assert_eq!(errno(session.list("/escape", None)), 20);
-    assert_eq!(errno(session.rename("/etc/fstab", "/escape/fstab")), ELOOP);
-    assert_eq!(errno(session.copy("/etc/out", "/etc/copied")), ELOOP);
+    met_link(put(session, "/escape/etc/passwd"));
+    met_link(session.read("/escape/etc/passwd", 0, 10));
+    met_link(session.stat("/etc-link/fstab"));
+    met_link(put(session, "/etc/out"));
+    met_link(session.append("/etc/out", 0, &b"x"[..], 1));
+    met_link(session.list("/escape", None));
+    met_link(session.rename("/etc/fstab", "/escape/fstab"));
+    met_link(session.copy("/etc/out", "/etc/copied"));
     let keep = AttributesChange::default;
-    assert_eq!(errno(session.make_dir("/escape/dir", keep())), ELOOP);
-    assert_eq!(errno(session.symlink("/escape/link", "x", keep())), ELOOP);
+    met_link(session.make_dir("/escape/dir", keep()));
+    met_link(session.symlink("/escape/link", "x", keep()));
     for path in ["etc/fstab", "/etc/../fstab", "/etc//fstab", "/etc/"] {
         assert!(matches!(put(session, path), Err(HelperError::Path(_))), "{path}");
     }

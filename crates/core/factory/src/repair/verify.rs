@@ -88,8 +88,8 @@ fn compare_items(plan: &Plan, items: &[Item], has_commands: bool) -> Result<()> 
         let promised = plan.after.iter().find(|promised| promised.name == item.name);
         let kept = promised.is_some_and(|promised| promised.status == item.status);
         // What the guest's programs do cannot be foreseen, but that they mended can be seen.
-        let is_mended = !has_commands || item.status != Status::Risk;
-        if !kept && !(has_commands && is_mended) {
+        let is_mended = has_commands && item.status != Status::Risk;
+        if !kept && !is_mended {
             let code = item.risk_code.as_deref().unwrap_or_default();
             let text = format!("{} is {:?} {code}: {}", item.name, item.status, item.message);
             return Err(Error::NotAsPlanned(text));
