@@ -175,7 +175,8 @@ impl Report {
             false => format!("; mended: {}", fixed.join(", ")),
         };
         match (&self.output, self.status) {
-            (None, "NothingToDo") => format!("nothing to repair{refused}"),
+            (None, "NothingToDo") if n_refused > 0 => format!("nothing planned{refused}"),
+            (None, "NothingToDo") => "nothing to repair".to_owned(),
             (Some(out), "NothingToDo") => {
                 format!("nothing to repair: {} is a copy{refused}", printable(out))
             }

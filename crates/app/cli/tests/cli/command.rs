@@ -5,11 +5,11 @@ use crate::run::{kiln, kiln_snapshot, run, stderr, stdout};
 #[test]
 fn no_arguments_show_the_help() {
     let folder = tempfile::tempdir().unwrap();
-    kiln_snapshot!(folder.path(), "", @r"
+    kiln_snapshot!(folder.path(), "", @r#"
     status: 2
     ----- stdout -----
     ----- stderr -----
-    Check disk images before they go to a cloud: without booting, mounting or root
+    Check and repair disk images before they go to a cloud, without root
 
     Usage: kiln <COMMAND>
 
@@ -17,6 +17,7 @@ fn no_arguments_show_the_help() {
       check        Check whether images will boot and behave as cloud instances
       inspect      Show what is on an image: partitions, filesystems, systems, kernels, boot entries,
                    packages
+      repair       Mend what `kiln check` finds in a Linux image, without running anything of it
       boot         Boot an image in QEMU and tell how far it comes
       completions  Print a shell completion script
       man          Write the man pages into a folder
@@ -29,8 +30,9 @@ fn no_arguments_show_the_help() {
     Start with:
       kiln check disk.qcow2      will it boot as a cloud instance?
       kiln inspect disk.qcow2    what is on it?
+      kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
       kiln boot disk.qcow2       does it start?
-    ");
+    "#);
 }
 
 #[test]

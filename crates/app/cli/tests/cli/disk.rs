@@ -41,6 +41,11 @@ impl Guest {
 
     /// Write the disk as `folder/name`.
     pub(crate) fn write(&self, folder: &Path, name: &str) -> PathBuf {
+        self.write_sized(folder, name, SIZE_BYTES)
+    }
+
+    /// The same with `size_bytes` in all.
+    pub(crate) fn write_sized(&self, folder: &Path, name: &str, size_bytes: u64) -> PathBuf {
         let tree = tempfile::tempdir().unwrap();
         for (path, content) in &self.files {
             let path = tree.path().join(path);
@@ -49,15 +54,15 @@ impl Guest {
         }
         let image = folder.join(name);
         let file = File::create(&image).unwrap();
-        file.set_len(SIZE_BYTES).unwrap();
-        file.write_all_at(&partition_table(), 0).unwrap();
+        file.set_len(size_bytes).unwrap();
+        file.write_all_at(&partition_table(size_bytes), 0).unwrap();
         let made = Command::new("mke2fs")
             .args(["-q", "-F", "-t", "ext4", "-b", "1024", "-L", "root"])
             .args(["-U", "22222222-0000-4000-8000-000000000001"])
             .args(["-E", &format!("offset={START_BYTES},root_owner=0:0"), "-d"])
             .arg(tree.path())
             .arg(&image)
-            .arg(format!("{}k", (SIZE_BYTES - START_BYTES) / 1024))
+            .arg(format!("{}k", (size_bytes - START_BYTES) / 1024))
             .env("PATH", format!("{}:/sbin:/usr/sbin", std::env::var("PATH").unwrap()))
             .output()
             .expect("mke2fs is in the package e2fsprogs");
@@ -81,14 +86,14 @@ Version: 7.2-1
 ";
 
 /// One active Linux partition, up to the end of the disk.
-fn partition_table() -> [u8; 512] {
+fn partition_table(size_bytes: u64) -> [u8; 512] {
     let mut sector = [0; 512];
     sector[0x1B8..0x1BC].copy_from_slice(&0x1234_5678_u32.to_le_bytes());
     let entry = &mut sector[0x1BE..0x1CE];
     entry[0] = 0x80;
     entry[4] = 0x83;
     let start = u32::try_from(START_BYTES / SECTOR_BYTES).unwrap();
-    let length = u32::try_from((SIZE_BYTES - START_BYTES) / SECTOR_BYTES).unwrap();
+    let length = u32::try_from((size_bytes - START_BYTES) / SECTOR_BYTES).unwrap();
     entry[8..12].copy_from_slice(&start.to_le_bytes());
     entry[12..16].copy_from_slice(&length.to_le_bytes());
     sector[510..].copy_from_slice(&[0x55, 0xAA]);

@@ -9,5 +9,6 @@ mod command;
 mod disk;
 mod inspect;
 mod remote;
+mod repair;
 mod reports;
 mod run;
