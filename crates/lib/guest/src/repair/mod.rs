@@ -29,6 +29,7 @@ mod refusal;
 mod select;
 mod selinux;
 mod service;
+mod space;
 mod staging;
 mod standardized_time_zone;
 #[cfg(test)]

@@ -1,18 +1,11 @@
 //! Planning: each repair in turn over the staged guest, and every item's judgement of the result.
 
-use std::collections::BTreeMap;
-
 use super::draft::{Draft, GuestCommand};
-use super::edit::{Change, Edit};
+use super::edit::Edit;
 use super::refusal::{Refusal, codes};
 use super::staging::Staging;
-use super::{Bundle, Options, Repair, manifest};
+use super::{Bundle, Options, Repair, manifest, space};
 use crate::{CHECKS, Inspection, Item, Level, Status, find, run};
-
-/// Free bytes that must be left on a volume that is written to: of the root, what the specification
-/// asks for; elsewhere, for the filesystem's own needs.
-const ROOT_RESERVE_BYTES: u64 = 50 << 20;
-const RESERVE_BYTES: u64 = 1 << 20;
 
 /// What repairs would do to a guest.
 #[derive(Clone, Debug)]
@@ -120,7 +113,7 @@ pub fn plan(
         options,
         bundle,
         now: before.clone(),
-        needed: BTreeMap::new(),
+        added: space::Added::new(),
     };
     let steps: Vec<Step> = repairs.iter().map(|repair| planner.step(repair)).collect();
     let closing = planner.close(&steps)?;
@@ -168,7 +161,7 @@ struct Planner<'a> {
     /// What the items say of the guest as it is staged.
     now: Vec<Item>,
     /// Bytes that the edits so far add, by the index of the guest's filesystem.
-    needed: BTreeMap<usize, u64>,
+    added: space::Added,
 }
 
 impl Planner<'_> {
@@ -193,11 +186,11 @@ impl Planner<'_> {
             }));
         }
         let mark = self.staging.mark();
-        let needed = self.needed.clone();
+        let added = self.added.clone();
         let result = self.attempt_edits(repair);
         if result.is_err() {
             self.staging.rewind(mark);
-            self.needed = needed;
+            self.added = added;
         }
         result
     }
@@ -227,7 +220,9 @@ impl Planner<'_> {
                 format!("kiln cannot mend this: {reason}"),
             ));
         }
-        self.check_space(&edits)?;
+        if let Some(guest) = self.staging.inspection().guest() {
+            space::check(&guest.tree.clone(), &edits, &mut self.added)?;
+        }
         self.staging.look_again_after(&edits);
         let after = run(self.staging.inspection(), CHECKS);
         let left = if commands.is_empty() {
@@ -289,32 +284,6 @@ impl Planner<'_> {
         let reason = format!("{} would still say {code}: {}", worst.name, worst.message);
         let refusal = Refusal::new(codes::NOT_MENDED, reason);
         Err(Refusal { hint: worst.suggestion.clone(), ..refusal })
-    }
-
-    fn check_space(&mut self, edits: &[Edit]) -> Result<(), Refusal> {
-        let guest = self.staging.inspection().guest();
-        let Some(tree) = guest.map(|guest| guest.tree.clone()) else { return Ok(()) };
-        for edit in edits {
-            let path = match &edit.change {
-                Change::Copy { to, .. } => to,
-                _ => &edit.path,
-            };
-            let Some(at) = tree.locate_link(path)? else { continue };
-            let bytes = self.needed.entry(at.filesystem).or_default();
-            *bytes = bytes.saturating_add(edit.change.added_bytes());
-            let reserve = if at.filesystem == 0 { ROOT_RESERVE_BYTES } else { RESERVE_BYTES };
-            let needed = bytes.saturating_add(reserve);
-            let free = tree.filesystem(&at).info().free_bytes;
-            if let Some(free) = free.filter(|free| *free < needed) {
-                let reason = format!(
-                    "the volume of {path} has {free} bytes free, and {needed} are needed ({reserve} \
-                     of them must stay free)"
-                );
-                return Err(Refusal::new(codes::NO_SPACE, reason)
-                    .hint("free some space in the guest, or enlarge the volume"));
-            }
-        }
-        Ok(())
     }
 
     /// The manifest of what was planned.
