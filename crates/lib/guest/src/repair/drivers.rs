@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::cmdline::{self, ArgEdit, Entries};
 use super::refusal::codes;
+use super::waits::Waits;
 use super::{Draft, Refusal, Repair, Stop};
 use crate::check::driver::{Facts, default_kernel, keeps_from_loading};
 use crate::check::nvme::missing_io_timeout;
@@ -61,9 +62,9 @@ fn lengthen_timeout(draft: &mut Draft) -> Result<(), Stop> {
 }
 
 /// The kernel that boots by default, with what it starts with.
-struct Booted {
+pub(super) struct Booted {
     version: String,
-    initrds: Vec<String>,
+    pub(super) initrds: Vec<String>,
     generator: Option<Generator>,
 }
 
@@ -78,14 +79,21 @@ fn plan(draft: &mut Draft, wanted: &Wanted) -> Result<(), Stop> {
     }
     lift_blacklists(draft, &drivers)?;
     match segment(draft.guest()?, &booted, &drivers) {
-        Ok(segment) => append(draft, &booted, &drivers, segment)?,
+        Ok(segment) => {
+            let reason = format!(
+                "kernel {} needs {} to find its disk, and its initramfs lacks what is added",
+                booted.version,
+                drivers.join(", ")
+            );
+            append(draft, segment, reason)?;
+        }
         Err(SegmentError::Failed(error)) => return Err(error.into()),
         Err(SegmentError::Refused(refusal)) => otherwise(draft, wanted, &booted, refusal)?,
     }
     configure(draft, &booted, wanted.configured)
 }
 
-fn booted(guest: &Guest) -> Result<Booted, Stop> {
+pub(super) fn booted(guest: &Guest) -> Result<Booted, Stop> {
     let Some(default) = default_kernel(guest)? else {
         let reason = "the kernel that boots by default cannot be told";
         return Err(Refusal::new(codes::GRUB_NO_CONFIG, reason)
@@ -99,11 +107,19 @@ fn booted(guest: &Guest) -> Result<Booted, Stop> {
     Ok(Booted { version: default.version, initrds: default.initrds, generator })
 }
 
-fn segment(guest: &Guest, booted: &Booted, drivers: &[&str]) -> Result<Segment, SegmentError> {
+/// With it come corrections of what the initramfs waits for.
+pub(super) fn segment(
+    guest: &Guest,
+    booted: &Booted,
+    drivers: &[&str],
+) -> Result<Segment, SegmentError> {
+    let waits = Waits::in_vain(&guest.layout, &*guest.initramfs(&booted.initrds)?);
     let request = SegmentRequest {
         version: &booted.version,
         initrds: &booted.initrds,
         drivers,
+        overrides: &waits.overrides,
+        links: &waits.links,
         ..SegmentRequest::default()
     };
     let segment = driver_segment(guest, &request)?;
@@ -118,23 +134,14 @@ fn segment(guest: &Guest, booted: &Booted, drivers: &[&str]) -> Result<Segment, 
     }
 }
 
-fn append(
-    draft: &mut Draft,
-    booted: &Booted,
-    drivers: &[&str],
-    segment: Segment,
-) -> Result<(), Stop> {
+/// Put the segment behind the initramfs.
+pub(super) fn append(draft: &mut Draft, segment: Segment, reason: String) -> Result<(), Stop> {
     if segment.is_empty() {
         return Ok(());
     }
     let listing = segment.listing();
     let mut tail = vec![0; segment.padding_bytes];
     tail.extend(segment.bytes);
-    let reason = format!(
-        "kernel {} needs {} to find its disk, and its initramfs lacks what is added",
-        booted.version,
-        drivers.join(", ")
-    );
     draft.append(&segment.path, tail, listing, reason)?;
     Ok(())
 }

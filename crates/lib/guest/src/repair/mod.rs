@@ -35,6 +35,7 @@ mod standardized_time_zone;
 #[cfg(test)]
 mod testing;
 mod units;
+mod waits;
 mod yaml_text;
 
 use kiln_volume::Error;

@@ -12,7 +12,7 @@ pub(super) fn judge(layout: &Layout, entry: &BootEntry) -> Vec<Finding> {
     let mut findings = Vec::new();
     for word in entry.cmdline.split_ascii_whitespace() {
         if let Some((name, value)) = word.split_once('=')
-            && !is_there(layout, name, value)
+            && !names_what_is_there(layout, name, value)
         {
             let message = format!("{word} names a device that is not in the image");
             findings.push(Finding::high("Grub.RdDeviceNotFound", message).seen(at(entry, word)));
@@ -29,7 +29,7 @@ fn at(entry: &BootEntry, text: &str) -> Evidence {
 }
 
 /// Whether what dracut is told to wait for is there. Other words are always.
-fn is_there(layout: &Layout, name: &str, value: &str) -> bool {
+pub(crate) fn names_what_is_there(layout: &Layout, name: &str, value: &str) -> bool {
     let plain = |text: &str| text.replace([':', '-'], "").to_ascii_lowercase();
     let mut volumes = layout.volumes.iter();
     match name {

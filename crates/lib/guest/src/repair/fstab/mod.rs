@@ -14,7 +14,7 @@ mod units;
 use kiln_volume::{Origin, Result};
 
 use self::decide::Decided;
-use super::{Draft, Repair, Stop};
+use super::{Draft, Repair, Stop, waits};
 use crate::check::fstab::PATH;
 use crate::syntax::fstab::ProblemKind;
 
@@ -44,7 +44,7 @@ fn plan(draft: &mut Draft) -> Result<(), Stop> {
         draft.remove(path, "it remembers the device names of the machine it came from")?;
     }
     forget_lvm_devices(draft)?;
-    Ok(())
+    waits::lift(draft)
 }
 
 /// `false`: there was nothing to do.
