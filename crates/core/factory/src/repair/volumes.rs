@@ -151,3 +151,45 @@ fn part(layout: &Layout, index: usize) -> Result<Part, String> {
         size_bytes: found.size_bytes,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_fixtures::phony::Phony;
+    use kiln_guest::{Declared, Inspection, inspect};
+
+    use super::*;
+
+    fn look(guest: &Phony) -> Inspection {
+        inspect(guest.layout(), Declared::default())
+    }
+
+    #[test]
+    fn what_an_edit_touches_is_mounted_with_what_is_above_it() {
+        let inspection = look(&Phony::debian_uefi());
+        let guest = inspection.guest().unwrap();
+        let at = |mounts: Vec<Mount>| -> Vec<String> {
+            mounts.into_iter().map(|mount| format!("{} {}", mount.at, mount.fstype)).collect()
+        };
+        let edit = |path: &str| Edit {
+            path: path.to_owned(),
+            change: Change::SetMode { before: 0o600, after: 0o644 },
+            reason: String::new(),
+        };
+        assert_eq!(at(mounts(guest, &[edit("/etc/fstab")], false).unwrap()), ["/ ext4"]);
+        let esp = [edit("/boot/efi/EFI/debian/grub.cfg"), edit("/boot/efix")];
+        assert_eq!(at(mounts(guest, &esp, false).unwrap()), ["/ ext4", "/boot/efi vfat"]);
+        assert!(at(mounts(guest, &[], true).unwrap()).len() >= 2);
+        assert!(stale_mounts(guest).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_assembled_is_refused() {
+        // Without the runs that volume finds for linear and striped volumes.
+        let inspection = look(&Phony::el9_lvm());
+        let guest = inspection.guest().unwrap();
+        let error = mounts(guest, &[], true).unwrap_err();
+        let Error::Refused(refusal) = &error else { panic!("{error:?}") };
+        assert_eq!(refusal.code, codes::FILESYSTEM_READ_ONLY);
+        assert!(error.hint().is_some(), "{error}");
+    }
+}

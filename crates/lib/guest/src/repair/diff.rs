@@ -37,7 +37,7 @@ pub fn unified(edit: &Edit) -> String {
         },
         Change::Append { size_bytes, tail, listing } => {
             let _ = binary(&mut text, path, *size_bytes, size_bytes + tail.size_bytes());
-            listing.iter().try_for_each(|line| writeln!(text, "# + {line}"))
+            listing.iter().try_for_each(|line| writeln!(text, "# {line}"))
         }
         Change::Copy { to, .. } => {
             writeln!(text, "copy from {path}\ncopy to {}", to.trim_start_matches('/'))

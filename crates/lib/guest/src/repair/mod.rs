@@ -26,6 +26,8 @@ mod manifest;
 mod package;
 mod plan;
 mod refusal;
+#[cfg(test)]
+mod refusal_tests;
 mod select;
 mod selinux;
 mod service;
