@@ -27,7 +27,7 @@ pub(crate) fn boot(kiln: &Path, image: &Path, arguments: &[&str]) -> Result<Valu
     let words: Vec<&str> = arguments.iter().map(|word| word.trim_start_matches('-')).collect();
     let log = folder.join(format!("{name}-{}.console.log", words.join("-")));
     let mut command = Command::new(kiln);
-    command.args(["boot", "--format", "json", "--console"]).arg(log);
+    command.args(["boot", "--format", "json", "--cpus", "1", "--console"]).arg(log);
     if !arguments.contains(&"--timeout") {
         command.args(["--timeout", TIMEOUT_S]);
     }
@@ -60,20 +60,26 @@ pub(crate) fn summary(report: &Value) -> String {
     )
 }
 
-/// Each disk boots to a login prompt with an address: from virtio-blk and from NVMe in turn, because
-/// each takes its time, with the firmware that it is made for.
+/// Disks that are booted as they are; the others boot when they have been repaired.
+const AS_THEY_ARE: &[(&str, &[&str])] = &[
+    ("bookworm-uefi-ext4", &["--bus", "scsi"]),
+    ("bullseye-bios-ext4", &["--bus", "virtio"]),
+    ("trixie-uefi-ext4", &["--bus", "nvme"]),
+];
+
+/// Sound disks boot to a login prompt with an address, with the firmware that they are made for.
 ///
 /// # Errors
 ///
 /// The first that does not.
-pub(crate) fn every_disk(kiln: &Path) -> Result<()> {
-    for (disk, bus) in images::DISKS.iter().zip(["virtio", "nvme"].into_iter().cycle()) {
-        let image = images::by_name(disk.name)?;
-        let report = boot(kiln, &image, &["--bus", bus, "--until", "network"])?;
-        ensure!(report["reached"] == true, "{}: {report:#}", disk.name);
-        let firmware = if disk.name.contains("uefi") { "uefi" } else { "bios" };
-        ensure!(report["firmware"] == firmware, "{}: {report:#}", disk.name);
-        eprintln!("boots {:27} {}", disk.name, summary(&report));
+pub(crate) fn sound_disks(kiln: &Path) -> Result<()> {
+    for (name, arguments) in AS_THEY_ARE {
+        let image = images::by_name(name)?;
+        let report = boot(kiln, &image, &[arguments, &["--until", "network"][..]].concat())?;
+        ensure!(report["reached"] == true, "{name}: {report:#}");
+        let firmware = if name.contains("uefi") { "uefi" } else { "bios" };
+        ensure!(report["firmware"] == firmware, "{name}: {report:#}");
+        eprintln!("boots {name:20} {}", summary(&report));
     }
     Ok(())
 }

@@ -173,6 +173,9 @@ pub(crate) struct BootArgs {
     /// What to wait for
     #[arg(long, value_enum, default_value_t = Until::Login, conflicts_with = "marker")]
     pub(crate) until: Until,
+    /// Give cloud-init a data source, as an instance has it: a disk labelled cidata
+    #[arg(long)]
+    pub(crate) data_source: bool,
     /// Wait for this text in a line of the console instead
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) marker: Option<String>,
@@ -224,7 +227,7 @@ pub(crate) enum Until {
     Login,
     /// A login prompt, and an address by DHCP, seen on the wire
     Network,
-    /// A login prompt, and the end of cloud-init, which gets a data source: a disk labelled cidata
+    /// A login prompt, and the end of cloud-init, which gets a data source
     CloudInit,
 }
 

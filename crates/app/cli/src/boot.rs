@@ -81,6 +81,7 @@ fn options(args: &BootArgs, inspection: &Inspection) -> (Arch, Options) {
             args::Accel::Tcg => Accel::Tcg,
         },
         until,
+        data_source: args.data_source,
     };
     (arch, options)
 }

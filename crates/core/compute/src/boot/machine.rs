@@ -48,7 +48,7 @@ pub(super) fn command(
     let sectors = format!("logical_block_size={sector_bytes},physical_block_size={sector_bytes}");
     let disk = device(options.bus, "disk", "bootindex=1");
     command.args(["-device", &format!("{disk},{sectors}")]);
-    if options.until == Goal::CloudInit {
+    if options.data_source || options.until == Goal::CloudInit {
         seed(work)?;
         command.args(["-blockdev", &seed_node()]);
         command.args(["-device", &device(options.bus, "seed", "")]);

@@ -58,8 +58,7 @@ pub enum Goal {
     Login,
     /// An address by DHCP, and a login prompt from a guest that talks to its serial console.
     Network,
-    /// The end of cloud-init, and a login prompt. The guest gets a data source, a disk labelled
-    /// `cidata`.
+    /// The end of cloud-init, and a login prompt. The guest gets a data source.
     CloudInit,
     /// A line on the console that holds this text.
     Marker(String),
@@ -94,6 +93,9 @@ pub struct Options {
     pub accel: Accel,
     /// What to wait for.
     pub until: Goal,
+    /// Whether cloud-init gets a data source, as in an instance: a disk labelled `cidata`. Without one
+    /// it stays switched off.
+    pub data_source: bool,
 }
 
 impl Default for Options {
@@ -108,6 +110,7 @@ impl Default for Options {
             timeout: Duration::from_secs(300),
             accel: Accel::Auto,
             until: Goal::Login,
+            data_source: false,
         }
     }
 }
