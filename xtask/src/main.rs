@@ -14,6 +14,7 @@ mod images;
 mod plant;
 mod real;
 mod repair_faults;
+mod repair_guests;
 mod repairs;
 mod setup;
 mod suite;

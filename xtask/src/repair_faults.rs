@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use crate::host::{root_script, run};
-use crate::{images, repairs};
+use crate::{images, repair_guests, repairs};
 
 /// How often a repair is killed at a moment of its course.
 const KILLS: u32 = 20;
@@ -19,9 +19,9 @@ const KILLS: u32 = 20;
 const SWEEP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A fault in an fstab and the clock: two small edits, so that a run is short.
-const TWO_EDITS: &str = r#"printf '0.0 0 0.0\n0\nLOCAL\n' > "$1/etc/adjtime"
+pub(crate) const TWO_EDITS: &str = r#"printf '0.0 0 0.0\n0\nLOCAL\n' > "$1/etc/adjtime"
 echo '/dev/sdb1 /mnt/old ext4 defaults 0 2' >> "$1/etc/fstab""#;
-const ITEMS: &str = "fstab,standardizedtimezone";
+pub(crate) const ITEMS: &str = "fstab,standardizedtimezone";
 
 /// All of them.
 ///
@@ -38,8 +38,7 @@ pub(crate) fn test(kiln: &Path) -> Result<()> {
     scene.succeeds()?;
     ensure!(crc32(&broken)? == before, "the input changed");
     fs::remove_file(&broken)?;
-    immutable_and_full(kiln)?;
-    corrupt(kiln)
+    repair_guests::test(kiln)
 }
 
 fn crc32(path: &Path) -> Result<u32> {
@@ -238,54 +237,4 @@ fn processes() -> Result<Vec<(u32, String)>> {
     Ok(ids
         .filter_map(|id| Some((id, fs::read_to_string(format!("/proc/{id}/stat")).ok()?)))
         .collect())
-}
-
-/// A file that `chattr +i` protects is edited and protected again; a /boot without room is refused.
-fn immutable_and_full(kiln: &Path) -> Result<()> {
-    const PROTECTED: &str = r#"printf '0.0 0 0.0\n0\nLOCAL\n' > "$1/etc/adjtime"
-chattr +i "$1/etc/adjtime""#;
-    let broken = repairs::planted("bookworm-bios-ext4", &[PROTECTED])?;
-    let out = images::folder().join("repaired.raw");
-    let name = out.to_str().context("UTF-8")?;
-    let items = ["--items", "standardizedtimezone", "-o", name];
-    let report = repairs::repair(kiln, &broken, &items)?;
-    ensure!(report["unlocked"][0] == "/etc/adjtime", "not told as unlocked: {report:#}");
-    let plan = repairs::repair(kiln, &out, &["--items", "standardizedtimezone"])?;
-    ensure!(plan["status"] == "NothingToDo", "{plan:#}");
-    fs::remove_file(&out)?;
-    fs::remove_file(&broken)?;
-    eprintln!("told: an immutable file, edited and immutable again");
-
-    const NO_ROOM: &str = r#"
-image=$(ls "$1"/boot/initrd.img-*); tree=$(mktemp -d)
-zstd -dcq "$image" | (cd "$tree" && cpio -id --quiet)
-find "$tree" -name 'virtio*.ko*' -delete
-(cd "$tree" && find . | cpio -o -H newc --quiet) | zstd -q -1 > "$image.new"
-mv "$image.new" "$image"; rm -rf "$tree"
-dd if=/dev/zero of="$1/boot/full" bs=64k 2>/dev/null || true"#;
-    let broken = repairs::planted("bookworm-bios-xfs", &[NO_ROOM])?;
-    let plan = repairs::repair(kiln, &broken, &["--items", "virtio"])?;
-    ensure!(plan["steps"][0]["refusal"]["code"] == "Repair.NoSpace", "no room on /boot: {plan:#}");
-    fs::remove_file(&broken)?;
-    eprintln!("told: no room on /boot");
-    Ok(())
-}
-
-/// A filesystem whose journal a kernel would not replay is told with the command that mends it.
-fn corrupt(kiln: &Path) -> Result<()> {
-    let broken = repairs::planted("bookworm-bios-ext4", &[TWO_EDITS])?;
-    // The superblock says that its group descriptors have a checksum, and one is spoilt.
-    let script = "debugfs -w -R 'set_bg 3 checksum 0' \"$1?offset=2097152\"";
-    root_script(script, &[&broken])?;
-    let out = images::folder().join("repaired.raw");
-    let mut command = Command::new(kiln);
-    command.arg("repair").arg(&broken).args(["--items", ITEMS, "-o"]).arg(&out);
-    let ended = command.output()?;
-    let said = String::from_utf8_lossy(&ended.stderr);
-    ensure!(ended.status.code() == Some(2), "a corrupt filesystem: {}: {said}", ended.status);
-    ensure!(said.contains("e2fsck -f"), "a corrupt filesystem does not name fsck: {said}");
-    ensure!(!out.exists(), "an output of a corrupt filesystem");
-    fs::remove_file(&broken)?;
-    eprintln!("told: a filesystem that cannot be mounted, with the command that mends it");
-    Ok(())
 }
