@@ -207,7 +207,7 @@ mod tests {
         let told: String = plant.into_iter().map(|(guest, plant)| told(guest, plant)).collect();
         insta::assert_snapshot!(told, @r#"
         refused: Repair.RootNotLast: partition 3 begins after the root partition 2 and leaves it no room to grow
-        refused: Repair.NotMended: the root filesystem is on the logical volume cl/root, which cloud-init does not grow
+        skipped: nothing_to_do
         refused: Repair.NoBundle: the bundle has no package for debian/12/x86_64: cloud-guest-utils
         refused: Repair.ExecDisabled: kernel 2.6.32-754.35.1.el6.x86_64 cannot grow a partition that is mounted, so the initramfs would have to grow it, and only the guest's own dracut makes one that does
         refused: Repair.NotMended: it is cloud-init that grows the root filesystem, and it will not run
