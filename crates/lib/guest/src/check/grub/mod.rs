@@ -11,6 +11,8 @@ mod root;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::menu::MAX_TIMEOUT_S;
+
 use super::{Check, Evidence, Finding, Outcome};
 use crate::boot::{BootFact, FirmwareKind};
 use crate::{Guest, Inspection, Result};
