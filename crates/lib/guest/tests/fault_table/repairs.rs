@@ -32,7 +32,6 @@ const REFUSED: &[(u32, &str, &str)] = &[
     (60, codes::GRUB_NO_CONFIG, "as row 59"),
     (62, codes::NOT_MENDED, "no other kernel is installed"),
     (76, "nothing_to_do", "installing the loader anew is left to grub-install"),
-    (145, "Repair.ExecDisabled", "the initrd of RHEL 5 names its modules in a script"),
     (81, codes::DHCP_NO_CLIENT, "ifupdown without a client, and no other network service"),
     (90, codes::ROOT_NOT_LAST, "something is behind the root"),
     (91, "nothing_to_do", "on LVM: it cannot grow where it is"),
