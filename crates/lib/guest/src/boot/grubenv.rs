@@ -70,6 +70,22 @@ pub(crate) fn with_raw(bytes: &[u8], name: &str, value: &str) -> Option<Vec<u8>>
     Some(out)
 }
 
+/// The block as it should be, with what is left of its lines: those that are whole and have room.
+pub(crate) fn mended(bytes: &[u8]) -> Vec<u8> {
+    let body = bytes.strip_prefix(SIGNATURE).unwrap_or_default();
+    let body = String::from_utf8_lossy(body);
+    let mut out = SIGNATURE.to_vec();
+    for line in body.split_inclusive('\n').take(SIZE) {
+        let is_whole = line.ends_with('\n') && !line.contains('\0');
+        let is_variable = line.contains('=') || line.starts_with("# ");
+        if is_whole && is_variable && out.len() + line.len() <= SIZE {
+            out.extend_from_slice(line.as_bytes());
+        }
+    }
+    out.resize(SIZE, b'#');
+    out
+}
+
 /// A backslash keeps the next character; values hold no line ends.
 fn unescape(value: &str) -> String {
     let mut out = String::new();
@@ -106,6 +122,26 @@ mod tests {
         assert_eq!(added, grubenv("saved_entry=x\n"));
         assert_eq!(with_raw(&grubenv(""), "a", &"x".repeat(1024)), None);
         assert_eq!(with_raw(&[0; 1024], "a", "1").unwrap(), grubenv("a=1\n"));
+    }
+
+    #[test]
+    fn a_damaged_block_keeps_its_whole_lines() {
+        let sound = grubenv("# by hand\nsaved_entry=ab\n");
+        let long = [&sound[..], b"####"].concat();
+        let cut = [b"# GRUB Environment Block\nsaved_entry=ab\nkernelopts=roo".as_slice()].concat();
+        let many = grubenv("")[..25].to_vec();
+        let many = [many, format!("a={}\nb=1\n", "x".repeat(2000)).into_bytes()].concat();
+        for (before, after) in [
+            (&sound[..], sound.clone()),
+            (&sound[..1023], sound.clone()),
+            (&long, sound.clone()),
+            (&cut, grubenv("saved_entry=ab\n")),
+            (&many, grubenv("b=1\n")),
+            (&[0; 1024], grubenv("")),
+            (b"", grubenv("")),
+        ] {
+            assert_eq!(mended(before), after);
+        }
     }
 
     #[test]

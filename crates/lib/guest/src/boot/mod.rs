@@ -132,6 +132,9 @@ pub struct BootEntry {
     pub loader: Loader,
     /// `--id`, the BLS file name without `.conf`, or the number.
     pub id: String,
+    /// What the configuration's `default` says to name it: the `id`, in submenus of GRUB with those
+    /// of the submenus before it (`advanced>6.1`).
+    pub selector: String,
     /// As the menu shows it.
     pub title: String,
     /// The kernel, as a path in the guest's tree where the file was found, else as written.
@@ -164,6 +167,7 @@ impl BootEntry {
         Self {
             loader,
             id: id.into(),
+            selector: id.into(),
             title: title.into(),
             kernel: None,
             kernel_found: false,

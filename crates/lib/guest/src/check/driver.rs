@@ -40,7 +40,7 @@ pub(crate) enum Ramdisk {
 
 /// Whether a driver is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Availability {
+pub(crate) enum Availability {
     /// In the kernel itself.
     BuiltIn,
     /// In the initial ramdisk with all that it needs.
@@ -61,7 +61,7 @@ pub(super) enum Availability {
 
 impl Availability {
     /// Whether the driver will be there.
-    pub(super) fn is_good(&self) -> bool {
+    pub(crate) fn is_good(&self) -> bool {
         matches!(self, Self::BuiltIn | Self::InInitramfs)
     }
 }
@@ -204,7 +204,7 @@ fn modaliases(driver: &str) -> &'static [&'static str] {
 }
 
 /// Whether `driver` is there when the kernel looks for its root.
-pub(super) fn availability(driver: &str, facts: &Facts) -> Availability {
+pub(crate) fn availability(driver: &str, facts: &Facts) -> Availability {
     if facts.is_built_in(driver) {
         return Availability::BuiltIn;
     }

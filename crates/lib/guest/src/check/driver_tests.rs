@@ -144,6 +144,7 @@ impl Scene {
         let entry = BootEntry {
             loader: Loader::Grub2,
             id: "0".into(),
+            selector: "0".into(),
             title: "Linux".into(),
             kernel: Some(kernel),
             kernel_found: true,

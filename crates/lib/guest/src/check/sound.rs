@@ -365,6 +365,7 @@ impl Sound {
         let entry = BootEntry {
             loader: Loader::Grub2,
             id: "0".into(),
+            selector: "0".into(),
             title: "Linux".into(),
             kernel: kernel.image.clone(),
             kernel_found: true,

@@ -64,6 +64,11 @@ impl<'a> Draft<'a> {
         Self { staging, options, bundle, edits: Vec::new(), commands: Vec::new(), kept: None }
     }
 
+    /// Whether nothing was planned so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.commands.is_empty()
+    }
+
     pub(super) fn finish(self) -> (Vec<Edit>, Vec<GuestCommand>) {
         (self.edits, self.commands)
     }

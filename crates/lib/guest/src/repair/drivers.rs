@@ -10,9 +10,10 @@ use super::cmdline::{self, ArgEdit, Entries};
 use super::refusal::codes;
 use super::waits::Waits;
 use super::{Draft, Refusal, Repair, Stop};
-use crate::check::driver::{Facts, default_kernel, keeps_from_loading};
+use crate::check::driver::{Facts, availability, default_kernel, keeps_from_loading};
 use crate::check::nvme::missing_io_timeout;
 use crate::initramfs::{Segment, SegmentRefusal, SegmentRequest, driver_segment};
+use crate::kernel::is_xen_pv_only;
 use crate::{Family, Generator, Guest, Result, SegmentError, nvme_drivers, virtio_drivers};
 
 pub(super) static VIRTIO: Repair = Repair {
@@ -70,27 +71,72 @@ pub(super) struct Booted {
 
 fn plan(draft: &mut Draft, wanted: &Wanted) -> Result<(), Stop> {
     let booted = booted(draft.guest()?)?;
-    let drivers = (wanted.drivers)(draft.guest()?, &booted.version)?;
-    let needed = [&drivers, wanted.installed].concat();
-    let missing = not_installed(draft.guest()?, &booted.version, &needed)?;
-    if !missing.is_empty() {
-        let reason = format!("kernel {} has no module {}", booted.version, missing.join(", "));
-        return Err(no_module(reason));
+    if let Some(why) = why_never(draft.guest()?, &booted.version, wanted)? {
+        return boot_another(draft, wanted, &booted, &why);
     }
+    let drivers = (wanted.drivers)(draft.guest()?, &booted.version)?;
     lift_blacklists(draft, &drivers)?;
     match segment(draft.guest()?, &booted, &drivers) {
-        Ok(segment) => {
-            let reason = format!(
-                "kernel {} needs {} to find its disk, and its initramfs lacks what is added",
-                booted.version,
-                drivers.join(", ")
-            );
-            append(draft, segment, reason)?;
-        }
+        Ok(segment) => append(draft, segment, reason_to_append(&booted, &drivers))?,
         Err(SegmentError::Failed(error)) => return Err(error.into()),
         Err(SegmentError::Refused(refusal)) => otherwise(draft, wanted, &booted, refusal)?,
     }
     configure(draft, &booted, wanted.configured)
+}
+
+/// Why no initramfs would make the kernel `version` start on an instance.
+fn why_never(guest: &Guest, version: &str, wanted: &Wanted) -> Result<Option<String>> {
+    let drivers = (wanted.drivers)(guest, version)?;
+    let needed = [&drivers, wanted.installed].concat();
+    let facts = Facts::read(guest, version, &[], "", &needed)?;
+    if is_xen_pv_only(version, facts.config.as_deref()) {
+        return Ok(Some(format!("kernel {version} runs only as a paravirtual guest of Xen")));
+    }
+    let missing: Vec<&str> =
+        needed.into_iter().filter(|driver| !facts.is_installed(driver)).collect();
+    let why = || format!("kernel {version} has no module {}", missing.join(", "));
+    Ok((!missing.is_empty()).then(why))
+}
+
+/// Make the entry of another installed kernel, which has the drivers or can get them, the default.
+fn boot_another(
+    draft: &mut Draft,
+    wanted: &Wanted,
+    booted: &Booted,
+    why: &str,
+) -> Result<(), Stop> {
+    for (entry, version) in cmdline::bootable(draft.guest()?)? {
+        if version == booted.version || why_never(draft.guest()?, &version, wanted)?.is_some() {
+            continue;
+        }
+        let generator = match entry.initrds.is_empty() {
+            true => None,
+            false => Some(draft.guest()?.initramfs(&entry.initrds)?.generator),
+        };
+        let other = Booted { version, initrds: entry.initrds.clone(), generator };
+        let drivers = (wanted.drivers)(draft.guest()?, &other.version)?;
+        let segment = match segment(draft.guest()?, &other, &drivers) {
+            Ok(segment) => segment,
+            // What cannot grow may have all that is needed.
+            Err(SegmentError::Refused(_)) if has_all(draft.guest()?, &other, &drivers)? => {
+                Segment::default()
+            }
+            Err(SegmentError::Refused(_)) => continue,
+            Err(SegmentError::Failed(error)) => return Err(error.into()),
+        };
+        let reason = format!("{why}; kernel {} can start", other.version);
+        cmdline::set_default_entry(draft, &entry, &reason)?;
+        lift_blacklists(draft, &drivers)?;
+        append(draft, segment, reason_to_append(&other, &drivers))?;
+        return configure(draft, &other, wanted.configured);
+    }
+    Err(no_module(format!("{why}, and no other kernel of the boot menu could start instead")))
+}
+
+/// Whether the kernel finds all of `drivers` in itself or in its initramfs.
+fn has_all(guest: &Guest, booted: &Booted, drivers: &[&str]) -> Result<bool> {
+    let facts = Facts::read(guest, &booted.version, &booted.initrds, "", drivers)?;
+    Ok(drivers.iter().all(|driver| availability(driver, &facts).is_good()))
 }
 
 pub(super) fn booted(guest: &Guest) -> Result<Booted, Stop> {
@@ -134,6 +180,14 @@ pub(super) fn segment(
     }
 }
 
+fn reason_to_append(booted: &Booted, drivers: &[&str]) -> String {
+    format!(
+        "kernel {} needs {} to find its disk, and its initramfs lacks what is added",
+        booted.version,
+        drivers.join(", ")
+    )
+}
+
 /// Put the segment behind the initramfs.
 pub(super) fn append(draft: &mut Draft, segment: Segment, reason: String) -> Result<(), Stop> {
     if segment.is_empty() {
@@ -154,7 +208,7 @@ fn otherwise(
     refusal: SegmentRefusal,
 ) -> Result<(), Stop> {
     if let SegmentRefusal::NotInstalled { .. } = refusal {
-        return Err(no_module(refusal.to_string()));
+        return boot_another(draft, wanted, booted, &refusal.to_string());
     }
     if let SegmentRefusal::UnifiedKernelImage { .. } = refusal {
         return Err(Refusal::new(codes::UKI_SIGNED, refusal.to_string())
@@ -180,16 +234,6 @@ fn no_module(reason: String) -> Stop {
     Refusal::new(codes::VIRTIO_NO_MODULE, reason)
         .hint("install a kernel with these drivers in the guest")
         .into()
-}
-
-/// Those of `drivers` that the kernel has neither built in nor as modules.
-fn not_installed(
-    guest: &Guest,
-    version: &str,
-    drivers: &[&'static str],
-) -> Result<Vec<&'static str>> {
-    let facts = Facts::read(guest, version, &[], "", drivers)?;
-    Ok(drivers.iter().copied().filter(|driver| !facts.is_installed(driver)).collect())
 }
 
 /// Comment out what keeps drivers from being loaded, in the guest's own configuration; the copy of it
@@ -375,7 +419,70 @@ fn generator_command(
 
 #[cfg(test)]
 mod tests {
+    use kiln_fixtures::phony::{Phony, ROOT_UUID};
+
     use super::*;
+    use crate::repair::Options;
+    use crate::repair::testing::told;
+
+    /// Debian whose newer kernel, the default one, was built without `virtio_blk`.
+    fn two_kernels() -> Phony {
+        let old = "6.1.0-30-amd64";
+        let mut guest = Phony::debian();
+        guest.without_module("virtio_blk").initrd().without("virtio_blk");
+        guest.debian_kernel(old);
+        let entry = format!(
+            "menuentry 'Older' --id older {{\n\tsearch --no-floppy --fs-uuid --set=root {ROOT_UUID}\n\t\
+             linux /boot/vmlinuz-{old} root=UUID={ROOT_UUID} ro\n\tinitrd /boot/initrd.img-{old}\n}}\n"
+        );
+        guest.append("/boot/grub/grub.cfg", &entry);
+        guest
+    }
+
+    #[test]
+    fn another_kernel_boots_where_the_first_never_gets_the_driver() {
+        let guest = two_kernels();
+        insta::assert_snapshot!(told(&guest, &VIRTIO, &Options::default()), @r#"
+        # kernel 6.1.0-40-amd64 has no module virtio_blk; kernel 6.1.0-30-amd64 can start
+        --- a/boot/grub/grub.cfg
+        +++ b/boot/grub/grub.cfg
+        @@ -12,7 +12,7 @@
+            save_env next_entry
+            set boot_once=true
+         else
+        -   set default="0"
+        +   set default="older"
+         fi
+         
+         if [ x"${feature_menuentry_id}" = xy ]; then
+        "#);
+        let mut guest = two_kernels();
+        let old = "/boot/initrd.img-6.1.0-30-amd64";
+        guest.initrds.get_mut(old).unwrap().without("virtio_blk");
+        let told = told(&guest, &VIRTIO, &Options::default());
+        assert!(told.contains("+   set default=\"older\"\n"), "{told}");
+        assert!(told.contains("virtio_blk.ko"), "{told}");
+    }
+
+    #[test]
+    fn kernels_that_cannot_start_either_are_no_choice() {
+        let mut guest = Phony::el5_with_xen();
+        guest.menu_replace("default=0", "default=1");
+        insta::assert_snapshot!(told(&guest, &VIRTIO, &Options::default()), @r"
+        # kernel 2.6.18-398.el5xen runs only as a paravirtual guest of Xen; kernel 2.6.18-398.el5 can start
+        --- a/boot/grub/grub.conf
+        +++ b/boot/grub/grub.conf
+        @@ -1,6 +1,6 @@
+         # grub.conf generated by anaconda
+         #boot=/dev/vda
+        -default=1
+        +default=0
+         timeout=5
+         splashimage=(hd0,0)/grub/splash.xpm.gz
+         hiddenmenu
+        ");
+        insta::assert_snapshot!(told(&guest, &NVME, &Options::default()), @"refused: Repair.VirtioNoModule: kernel 2.6.18-398.el5xen runs only as a paravirtual guest of Xen, and no other kernel of the boot menu could start instead");
+    }
 
     #[test]
     fn words_are_added_once_and_in_place() {

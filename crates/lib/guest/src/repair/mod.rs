@@ -12,7 +12,6 @@ mod apply;
 mod assist;
 mod bundle;
 mod cloud_init;
-#[allow(dead_code, reason = "grub, virtio and nvme use what selinux does not")]
 mod cmdline;
 mod dhcp;
 mod diff;
@@ -21,6 +20,7 @@ mod drivers;
 mod edit;
 mod fstab;
 mod growpart;
+mod grub;
 mod lines;
 mod manifest;
 mod package;
@@ -57,6 +57,7 @@ pub use staging::{Mark, Staging};
 #[rustfmt::skip] // one a line
 pub static REPAIRS: &[&Repair] = &[
     &fstab::FSTAB,
+    &grub::GRUB,
     &drivers::VIRTIO,
     &drivers::NVME,
     &dhcp::DHCP,

@@ -91,7 +91,9 @@ fn collect(shell: &mut Shell<'_>, found: &mut Vec<Found>) {
                 pending.extend(numbered(&way, inner));
             }
         } else {
-            let entry = entry(shell.places, &item, std::mem::take(&mut shell.loads), locked);
+            let mut entry = entry(shell.places, &item, std::mem::take(&mut shell.loads), locked);
+            let ids: Vec<&str> = way.iter().map(|step| step.id.as_str()).collect();
+            entry.selector = ids.join(">");
             found.push(Found { entry, way });
         }
         shell.variables = variables;
@@ -112,6 +114,7 @@ fn entry(places: &Places<'_>, item: &Item, loads: Loads, locked: bool) -> BootEn
     let mut entry = BootEntry {
         loader: Loader::Grub2,
         id: item.id.clone(),
+        selector: item.id.clone(),
         title: item.title.clone(),
         kernel: None,
         kernel_found: false,
@@ -187,6 +190,7 @@ fn bls_entry(
     let mut entry = BootEntry {
         loader: Loader::Grub2,
         id: bls.id.clone(),
+        selector: bls.id.clone(),
         title: if bls.title.is_empty() { bls.id.clone() } else { bls.title.clone() },
         kernel: None,
         kernel_found: false,

@@ -10,7 +10,7 @@ use crate::syntax::assignments;
 use crate::{Guest, Result};
 
 /// Seconds that a menu may wait.
-const MAX_TIMEOUT_S: i64 = 30;
+pub(crate) const MAX_TIMEOUT_S: i64 = 30;
 
 pub(super) fn timeout(boot: &Boot) -> Option<Finding> {
     let timeout = boot.timeout_s.filter(|timeout| !(0..=MAX_TIMEOUT_S).contains(timeout))?;

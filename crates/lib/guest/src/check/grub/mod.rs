@@ -11,7 +11,8 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use devices::names_what_is_there;
+pub(crate) use self::devices::names_what_is_there;
+pub(crate) use self::menu::MAX_TIMEOUT_S;
 
 use super::{Check, Evidence, Finding, Outcome};
 use crate::boot::{BootFact, FirmwareKind};

@@ -9,15 +9,15 @@ use super::words::{Adding, Splice, Word, plain, spliced, splices};
 
 /// A command and its words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Command {
+pub(in crate::repair) struct Command {
     /// The line it starts in, counted from 1.
-    pub(super) line: u32,
-    pub(super) words: Vec<Word>,
+    pub(in crate::repair) line: u32,
+    pub(in crate::repair) words: Vec<Word>,
 }
 
 /// All commands of a configuration, blocks opened: `menuentry x` is one, and what is in it follows.
 /// A command whose quotes are never closed is left out: where it ends nobody can tell.
-pub(super) fn commands(text: &str) -> Vec<Command> {
+pub(in crate::repair) fn commands(text: &str) -> Vec<Command> {
     let mut found = Vec::new();
     let mut command = Command::default();
     let (mut at, mut line) = (0, 1u32);
@@ -106,7 +106,7 @@ fn word(text: &str, start: usize) -> Option<Word> {
 }
 
 /// A word of `grub.cfg`: in the quotes of the word that it stands for, or quoted where it must be.
-pub(super) fn quote(new: &str, raw: &str) -> String {
+pub(in crate::repair) fn quote(new: &str, raw: &str) -> String {
     let needs = new.contains([' ', '\t', ';', '$', '"', '\\', '{', '}', '#', '<', '>', '|', '&']);
     match raw.chars().next() {
         Some(open @ ('"' | '\'')) if raw.ends_with(open) && !new.contains([open, '$', '\\']) => {
@@ -119,7 +119,7 @@ pub(super) fn quote(new: &str, raw: &str) -> String {
 
 /// Whether a command loads a Linux kernel, and from which word on its arguments are. `None`: it does
 /// not. Of Xen's modules only the kernel is one.
-pub(super) fn arguments(command: &Command) -> Option<usize> {
+pub(in crate::repair) fn arguments(command: &Command) -> Option<usize> {
     let name = command.words.first()?.text.as_str();
     let is_module = matches!(name, "module" | "module2" | "kernel_module");
     if !is_module && !matches!(name, "linux" | "linux16" | "linuxefi") {

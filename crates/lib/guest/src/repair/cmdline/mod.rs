@@ -4,10 +4,11 @@
 //! again. An edit that leaves one of them out comes undone with an update, or misses the kernel that
 //! boots. Nothing is generated anew: words change, everything else stays byte by byte.
 
+mod default;
 mod formats;
-mod grub_text;
+pub(super) mod grub_text;
 mod places;
-mod words;
+pub(super) mod words;
 
 use super::refusal::{Refusal, codes};
 use super::{Draft, Stop};
@@ -15,6 +16,9 @@ use crate::boot::grubenv;
 use crate::{BootEntry, Guest, Loader};
 
 use self::places::{Format, Place};
+
+pub(super) use self::default::{bootable, set_default_entry};
+pub(super) use self::places::configurations;
 
 /// Which entries of the boot menu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -83,12 +83,29 @@ pub(super) fn of(guest: &Guest, entries: Entries, edits: &[ArgEdit]) -> Result<V
         Entries::Default => default(guest),
     };
     places.extend(persistent(&guest.tree, edits)?);
+    existing(&guest.tree, places)
+}
+
+/// The files of every menu that are there, each once, with whose they are.
+pub(in crate::repair) fn configurations(guest: &Guest) -> Result<Vec<(Loader, String)>> {
+    let found = existing(&guest.tree, all(guest)?)?.into_iter();
+    let configuration = |place: Place| match place.format {
+        Format::Grub(_) => Some((Loader::Grub2, place.path)),
+        Format::Legacy(_) => Some((Loader::GrubLegacy, place.path)),
+        Format::Extlinux(_) => Some((Loader::Syslinux, place.path)),
+        _ => None,
+    };
+    Ok(found.filter_map(configuration).collect())
+}
+
+/// Those of `places` where a file is, each file once.
+fn existing(tree: &Tree, places: Vec<Place>) -> Result<Vec<Place>> {
     let mut seen = BTreeSet::new();
     let mut kept = Vec::new();
     for place in places {
         // `/etc/grub.conf` is a link to the menu, `grubenv` one into the ESP.
-        if let Some(at) = guest.tree.locate(&place.path)?
-            && guest.tree.is_file(&place.path)?
+        if let Some(at) = tree.locate(&place.path)?
+            && tree.is_file(&place.path)?
             && seen.insert(at.path)
         {
             kept.push(place);

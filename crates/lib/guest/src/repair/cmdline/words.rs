@@ -6,17 +6,17 @@ use super::ArgEdit;
 
 /// A word, and where it is in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Word {
+pub(in crate::repair) struct Word {
     /// With its quotes.
-    pub(super) range: Range<usize>,
+    pub(in crate::repair) range: Range<usize>,
     /// Without them.
-    pub(super) text: String,
+    pub(in crate::repair) text: String,
     /// First of its line with nothing of its kind before it: its blank is the one that follows.
     pub(super) leads: bool,
 }
 
 /// A piece of the text and what comes in its place.
-pub(super) type Splice = (Range<usize>, String);
+pub(in crate::repair) type Splice = (Range<usize>, String);
 
 /// How a text writes a word that stands in place of another one.
 pub(super) type Quote = fn(new: &str, raw: &str) -> String;
@@ -201,7 +201,7 @@ fn addition(words: &[Word], outcome: &Outcome, adding: Adding, quote: Quote) -> 
 }
 
 /// `text` with each splice in place. They do not overlap.
-pub(super) fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
+pub(in crate::repair) fn spliced(text: &str, mut splices: Vec<Splice>) -> String {
     splices.sort_by_key(|(range, _)| (range.start, range.end));
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
