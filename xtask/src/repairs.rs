@@ -170,6 +170,14 @@ const CASES: &[Case] = &[
         repaired: &[INSTANCE, NVME],
     },
     Case {
+        name: "no drivers in the initramfs: dracut, UEFI, btrfs",
+        disk: "bookworm-dracut-uefi-btrfs",
+        script: &[NO_DRIVERS],
+        repairs: "virtio,nvme",
+        broken: NVME,
+        repaired: &[VIRTIO, NVME],
+    },
+    Case {
         name: "everything at once: dracut, UEFI, ext4",
         disk: "bookworm-dracut-uefi-ext4",
         script: ALL_FAULTS,

@@ -155,7 +155,7 @@ fn refusals_are_told_and_nothing_is_written() {
     kiln_snapshot!(folder.path(), "repair --items virtio,standardizedtimezone disk.raw", @r#"
     status: 1
     ----- stdout -----
-    refused  virtio                Repair.VirtioNoModule: kernel 6.1.0 has no module virtio, virtio_ring, virtio_pci, virtio_blk, ext4, virtio_net
+    refused  virtio                Repair.VirtioNoModule: kernel 6.1.0 has no module virtio, virtio_ring, virtio_pci, virtio_blk, ext4, virtio_net, and no other kernel of the boot menu could start instead
                                    fix: install a kernel with these drivers in the guest
     mend     standardizedtimezone  2 edits for RtcTimeMode
 
@@ -182,7 +182,7 @@ fn refusals_are_told_and_nothing_is_written() {
     kiln_snapshot!(folder.path(), "repair --items virtio disk.raw -o out.raw", @r#"
     status: 2
     ----- stdout -----
-    refused  virtio  Repair.VirtioNoModule: kernel 6.1.0 has no module virtio, virtio_ring, virtio_pci, virtio_blk, ext4, virtio_net
+    refused  virtio  Repair.VirtioNoModule: kernel 6.1.0 has no module virtio, virtio_ring, virtio_pci, virtio_blk, ext4, virtio_net, and no other kernel of the boot menu could start instead
                      fix: install a kernel with these drivers in the guest
 
     nothing planned; 1 repair refused
