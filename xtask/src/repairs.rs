@@ -143,7 +143,7 @@ const CASES: &[Case] = &[
         script: ALL_FAULTS,
         repairs: "",
         broken: VIRTIO,
-        repaired: &[INSTANCE, NVME],
+        repaired: &[VIRTIO, NVME],
     },
     Case {
         name: "everything at once: UEFI, btrfs",
@@ -159,7 +159,7 @@ const CASES: &[Case] = &[
         script: &[NO_DRIVERS, ABSENT_DISK, STATIC_ADDRESS],
         repairs: "",
         broken: NVME,
-        repaired: &[INSTANCE, NVME],
+        repaired: &[VIRTIO, NVME],
     },
     Case {
         name: "everything at once: dracut, BIOS, XFS",
@@ -167,7 +167,7 @@ const CASES: &[Case] = &[
         script: ALL_FAULTS,
         repairs: "",
         broken: NVME,
-        repaired: &[INSTANCE, NVME],
+        repaired: &[VIRTIO, NVME],
     },
     Case {
         name: "no drivers in the initramfs: dracut, UEFI, btrfs",
@@ -183,7 +183,7 @@ const CASES: &[Case] = &[
         script: ALL_FAULTS,
         repairs: "",
         broken: VIRTIO,
-        repaired: &[INSTANCE, NVME],
+        repaired: &[VIRTIO, NVME],
     },
 ];
 
