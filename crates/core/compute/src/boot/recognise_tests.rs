@@ -61,7 +61,7 @@ fn evidence_is_the_line() {
     assert_eq!(evidence(Login), "kiln-fixture login:");
 }
 
-/// The general kernel's initramfs on a bus that it has no driver for.
+/// An initramfs on a bus that it has no driver for.
 #[test]
 fn a_real_guest_without_its_driver_is_told() {
     let recogniser = fed(NO_ROOT, 4096);
