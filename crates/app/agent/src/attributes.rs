@@ -53,6 +53,17 @@ pub(crate) fn copy(from: &Node, to: &Node, path: &GuestPath) -> Result<()> {
     replace_all(to, path, stat.st_mode & 0o7777, (stat.st_uid, stat.st_gid), &wanted)
 }
 
+/// Take away what was made for an older content, where `node` got another in place.
+pub(crate) fn unbind(node: &Node, path: &GuestPath) -> Result<()> {
+    for name in BOUND_TO_CONTENT {
+        match removexattr(&*node.proc_path(), name) {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            other => other.at(path, &format!("remove the attribute {name}"))?,
+        }
+    }
+    Ok(())
+}
+
 /// Give `to` these attributes and no others.
 pub(crate) fn replace_all(
     to: &Node,

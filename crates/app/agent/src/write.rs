@@ -63,6 +63,7 @@ fn replace(
     content.write_to(&unfinished.fd, path)?;
     if let Some(old) = old.filter(|old| has_other_names(old)) {
         overwrite(old, path, &unfinished)?;
+        attributes::unbind(old, path)?;
         set(attributes, None, old, path)?;
         return unfinished.remove();
     }
@@ -148,13 +149,22 @@ fn copy_bytes(
     to: impl AsFd,
     size_bytes: u64,
     mut progress: impl FnMut(u64, u64),
-) -> rustix::io::Result<()> {
+) -> io::Result<()> {
     const STEP_BYTES: usize = 8 << 20;
     let mut done_bytes = 0;
     loop {
-        match rustix::fs::copy_file_range(&from, None, &to, None, STEP_BYTES)? {
-            0 => return Ok(()),
-            n => done_bytes += n as u64,
+        match rustix::fs::copy_file_range(&from, None, &to, None, STEP_BYTES) {
+            Ok(0) => return Ok(()),
+            Ok(n) => done_bytes += n as u64,
+            // Two filesystems, or one that cannot.
+            Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS)
+                if done_bytes == 0 =>
+            {
+                let mut from = File::from(from.as_fd().try_clone_to_owned()?);
+                let mut to = File::from(to.as_fd().try_clone_to_owned()?);
+                return io::copy(&mut from, &mut to).map(drop);
+            }
+            Err(error) => return Err(error.into()),
         }
         progress(done_bytes, size_bytes);
     }

@@ -219,6 +219,25 @@ fn what_cannot_be_asked_for_is_told() {
     assert_eq!(names(folder.path()), ["disk.raw", "there.raw"]);
 }
 
+/// A backing file is the input too.
+#[test]
+fn no_file_of_the_input_is_replaced() {
+    let folder = folder_with_disk();
+    let made = std::process::Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-b", "disk.raw", "-F", "raw", "top.qcow2"])
+        .current_dir(folder.path())
+        .status()
+        .expect("qemu-img is in the package qemu-utils");
+    assert!(made.success());
+    let before = fs::read(folder.path().join("disk.raw")).unwrap();
+    let output = run(folder.path(), "repair top.qcow2 --items fstab -o disk.raw --force");
+    assert_eq!(output.status.code(), Some(2));
+    let told = "disk.raw is a file that the input is made of";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+    assert!(fs::read(folder.path().join("disk.raw")).unwrap() == before);
+    assert_eq!(names(folder.path()), ["disk.raw", "top.qcow2"]);
+}
+
 #[test]
 fn without_qemu_the_command_that_installs_it_is_named() {
     let folder = folder_with_disk();

@@ -113,6 +113,9 @@ pub(super) fn command(options: &Options<'_>) -> Result<Command> {
             "driver": "virtio-blk-pci",
             "drive": name,
             "serial": disk.serial,
+            // A host disk that is full is an error at once, and not a machine that stops and waits.
+            "werror": "report",
+            "rerror": "report",
             "logical_block_size": disk.sector_bytes,
             "physical_block_size": disk.sector_bytes.max(512),
         });

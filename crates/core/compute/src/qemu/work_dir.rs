@@ -19,8 +19,10 @@ use tempfile::TempDir;
 
 use crate::{Error, Result};
 
-/// The name of the folder arrives as a line, so that the shell is there before the folder is.
-const SWEEP: &str = r#"IFS= read -r dir && { cat >/dev/null; rm -rf -- "$dir"; }"#;
+/// The name of the folder arrives as a line, so that the shell is there before the folder is. Signals
+/// that end a whole group of processes must leave it to do its work.
+const SWEEP: &str =
+    r#"trap '' HUP INT TERM; IFS= read -r dir && { cat >/dev/null; rm -rf -- "$dir"; }"#;
 
 /// A folder that only this user can enter, removed with all it holds when it is dropped or kiln is
 /// killed.
@@ -87,7 +89,8 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // First the sweeper, or it would remove a new folder of the same name.
+        // The sweeper last: it takes over where this is killed half-way.
+        let _ = std::fs::remove_dir_all(self.dir.path());
         self.sweeper.stop();
     }
 }

@@ -137,6 +137,10 @@ pub(crate) fn other_filesystems(session: &mut Session) {
         assert_eq!((found.uid, found.xattrs[0].value.as_slice()), (1, LABEL), "{path}");
         session.copy(&path, format!("{at}/copied")).unwrap();
         assert_eq!(session.read_all(format!("{at}/copied"), 100).unwrap(), b"two\n");
+        // From one filesystem to another.
+        session.copy("/etc/owned", format!("{at}/from-the-root")).unwrap();
+        let copied = session.read_all(format!("{at}/from-the-root"), 100).unwrap();
+        assert_eq!(copied, b"new private content\n", "{at}");
     }
 }
 

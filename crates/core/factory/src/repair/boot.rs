@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kiln_compute::boot::{self, Firmware, Options, Report};
-use kiln_compute::qemu::{Arch, Qemu};
+use kiln_compute::qemu::{Arch, Qemu, WorkDir};
 use kiln_disk::Image;
 use kiln_guest::{FirmwareKind, Inspection};
 
@@ -27,6 +27,7 @@ pub(super) fn boot(
     image: &Image,
     inspection: &Inspection,
     options: &Options,
+    work: &WorkDir,
     log: &Path,
 ) -> Result<Report> {
     let architecture = inspection.guest().and_then(|guest| guest.os.architecture.as_deref());
@@ -42,6 +43,10 @@ pub(super) fn boot(
         Some(failure) => failure.reason.clone(),
         None => format!("no {} within {} s", report.goal, report.seconds.as_secs()),
     };
-    std::fs::write(log, &console).map_err(Error::io(format!("cannot write {}", log.display())))?;
+    // By a rename, which follows no link that is there.
+    let written = work.join("console.log");
+    std::fs::write(&written, &console)
+        .and_then(|()| std::fs::rename(&written, log))
+        .map_err(Error::io(format!("cannot write {}", log.display())))?;
     Err(Error::DoesNotBoot(format!("{why} (console log: {})", log.display())))
 }

@@ -159,17 +159,27 @@ pub(super) fn publish(from: &Path, to: &Path, overwrite: bool) -> Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    let folder = File::open(folder).map_err(Error::io(cannot()))?;
     if overwrite {
         fs::rename(from, to).map_err(Error::io(cannot()))?;
     } else {
         let cwd = rustix::fs::CWD;
         let flags = rustix::fs::RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(cwd, from, cwd, to, flags)
-            .map_err(|error| Error::io(cannot())(error.into()))?;
+        match rustix::fs::renameat_with(cwd, from, cwd, to, flags) {
+            // Filesystems that know no flags (NFS) link, which replaces nothing either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                fs::hard_link(from, to).map_err(Error::io(cannot()))?;
+            }
+            other => other.map_err(|error| Error::io(cannot())(error.into()))?,
+        }
     }
-    // The name must survive a crash as the content does.
-    let folder = File::open(folder).map_err(Error::io(cannot()))?;
-    folder.sync_all().map_err(Error::io(cannot()))
+    // The name must survive a crash as the content does, where the filesystem can promise that.
+    match folder.sync_all() {
+        Err(error) if error.raw_os_error() != Some(Errno::INVAL.raw_os_error()) => {
+            Err(Error::io(cannot())(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

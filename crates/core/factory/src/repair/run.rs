@@ -46,6 +46,7 @@ pub fn repair(
     let folder = check_target(job, target)?;
     watch(Progress::Planning);
     let (mut image, mut inspection) = look(&job.input, &job.open, &job.declared)?;
+    spare_input(&image, &target.output)?;
     let format = target.format.unwrap_or(image.format);
     let work = WorkDir::new_in(&folder)?;
     let mut shop = Shop { job, machine, work: &work, watch, times: Times::default() };
@@ -97,6 +98,32 @@ fn check_target(job: &Job, target: &Target) -> Result<PathBuf> {
         return Err(request(what, "name another file, or ask for it to be replaced (--force)"));
     }
     Ok(folder)
+}
+
+/// The output, and the log that may come to lie beside it, must replace no file of the input: a backing
+/// file or an extent is one as well.
+fn spare_input(image: &Image, output: &Path) -> Result<()> {
+    let links = image.chain.iter().map(|link| link.location.as_str());
+    let parts: Vec<PathBuf> = std::iter::once(image.location.as_str())
+        .chain(links)
+        .filter_map(|location| fs::canonicalize(location).ok())
+        .collect();
+    for written in [output.to_path_buf(), console_log(output)] {
+        if fs::canonicalize(&written).is_ok_and(|path| parts.contains(&path)) {
+            return Err(Error::Request {
+                what: format!("{} is a file that the input is made of", written.display()),
+                hint: "name another file".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Where the console of a result that does not start is kept.
+fn console_log(output: &Path) -> PathBuf {
+    let mut log = output.as_os_str().to_owned();
+    log.push(".console.log");
+    PathBuf::from(log)
 }
 
 /// What the steps share.
@@ -305,9 +332,8 @@ impl Shop<'_> {
         let booting = Instant::now();
         let part = utf8(&self.work.join(PART))?;
         let (image, inspection) = look(&part, &OpenOptions::default(), &self.job.declared)?;
-        let mut log = output.as_os_str().to_owned();
-        log.push(".console.log");
-        let report = super::boot::boot(&image, &inspection, options, Path::new(&log))?;
+        let log = console_log(output);
+        let report = super::boot::boot(&image, &inspection, options, self.work, &log)?;
         self.times.boot = booting.elapsed();
         Ok(Some(report))
     }

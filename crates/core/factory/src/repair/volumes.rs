@@ -41,7 +41,7 @@ pub(super) fn mounts(guest: &Guest, edits: &[Edit], all: bool) -> Result<Vec<Mou
             }
         }
     }
-    needed.sort_by_key(|mount| mount.path.matches('/').count() - usize::from(mount.path == "/"));
+    needed.sort_by_key(|mount| depth(&mount.path));
     needed.into_iter().map(|mount| describe(guest, mount)).collect()
 }
 
@@ -55,9 +55,12 @@ pub(super) fn stale_mounts(guest: &Guest) -> Result<Vec<Mount>> {
     if stale.is_empty() {
         return Ok(Vec::new());
     }
-    // Whatever is below the root is mounted on a directory of it.
-    let root = guest.mounts.first().filter(|root| stale.iter().all(|m| m.path != root.path));
-    root.into_iter().chain(stale).map(|mount| describe(guest, mount)).collect()
+    // Each is mounted on a directory of what is above it.
+    let is_needed =
+        |mount: &&MountedVolume| stale.iter().any(|stale| is_below(&stale.path, &mount.path));
+    let mut needed: Vec<_> = guest.mounts.iter().filter(is_needed).collect();
+    needed.sort_by_key(|mount| depth(&mount.path));
+    needed.into_iter().map(|mount| describe(guest, mount)).collect()
 }
 
 fn paths(edit: &Edit) -> impl Iterator<Item = &str> {
@@ -66,6 +69,11 @@ fn paths(edit: &Edit) -> impl Iterator<Item = &str> {
         _ => None,
     };
     std::iter::once(edit.path.as_str()).chain(to)
+}
+
+/// The root first, and each mount point behind those above it.
+fn depth(path: &str) -> usize {
+    path.trim_end_matches('/').matches('/').count()
 }
 
 fn is_below(path: &str, mount: &str) -> bool {

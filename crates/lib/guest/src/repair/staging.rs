@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kiln_volume::{
     Changes, Error, FileType, Filesystem, Kind, Layout, Located, NewNode, Result, Staged, Tree,
-    Volume,
+    Volume, Xattr,
 };
 
 use super::apply::Editor;
@@ -26,6 +26,12 @@ pub struct Staging {
 /// Where a staging was, to come back to.
 #[derive(Debug)]
 pub struct Mark(Vec<Option<Changes>>);
+
+/// Whether an attribute signs the content or place of its file: another content takes it away, and no
+/// copy has it, because a kernel that enforces a stale one makes the file unreadable.
+fn is_bound(xattr: &Xattr) -> bool {
+    matches!(&xattr.name[..], b"security.ima" | b"security.evm")
+}
 
 impl Staging {
     /// Stage the disks of `base`, with nothing changed.
@@ -119,7 +125,7 @@ impl Staging {
             mode: stat.mode,
             uid: stat.uid,
             gid: stat.gid,
-            xattrs: fs.xattrs(at.node)?,
+            xattrs: fs.xattrs(at.node)?.into_iter().filter(|xattr| !is_bound(xattr)).collect(),
             data: data.into(),
         };
         self.create(to, node)
@@ -192,7 +198,9 @@ impl Editor for Staging {
             }
             Change::Replace { after, .. } => {
                 let at = self.existing(path)?;
-                self.staged(&at)?.set_content(at.node, after.shared())
+                let fs = self.staged(&at)?;
+                fs.set_content(at.node, after.shared())?;
+                fs.set_attributes(at.node, |_, xattrs| xattrs.retain(|xattr| !is_bound(xattr)))
             }
             Change::Append { tail, .. } => {
                 let at = self.existing(path)?;

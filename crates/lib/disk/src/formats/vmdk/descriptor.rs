@@ -86,7 +86,10 @@ impl Descriptor {
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             let number = number.saturating_add(1);
-            if ["RW ", "RDONLY ", "NOACCESS "].iter().any(|access| line.starts_with(access)) {
+            // Other readers take any blank, a line break too, for the space behind it: what they would
+            // read as an extent is one here, or an error.
+            let first = line.split_whitespace().next().unwrap_or_default();
+            if ["RW", "RDONLY", "NOACCESS"].contains(&first) {
                 if extents.len() == EXTENTS_MAX {
                     return Err(DescriptorError::TooManyExtents);
                 }
@@ -201,6 +204,13 @@ mod tests {
                 "RW 36028797018963968 ZERO",
                 Kind::Corrupt,
                 "descriptor line 10: 'RW 36028797018963968 ZERO' is no extent",
+            ),
+            // What other readers take for an extent is not passed over.
+            (
+                "RW 3 ZERO",
+                "RW\t8 FLAT \"/etc/hostname\" 0",
+                Kind::Corrupt,
+                "descriptor line 10: 'RW\\t8 FLAT \\\"/etc/hostname\\\" 0' is no extent",
             ),
             (
                 "RDONLY",
