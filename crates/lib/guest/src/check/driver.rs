@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::initramfs::{Generator, Initramfs};
 use crate::inspect::Guest;
 use crate::kernel::{self, KernelConfig, Modules, alias_matches, index_entries, text_aliases};
-use crate::{BootEntry, Result};
+use crate::{BootEntry, Kernel, Result};
 
 /// What is known about a kernel and what it starts with.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ pub(crate) fn default_kernel(guest: &Guest) -> Result<Option<DefaultKernel<'_>>>
     let Some(path) = entry.kernel.as_deref() else { return Ok(None) };
     let version = match kernel::image_version(&guest.tree, path)? {
         Some(version) => Some(version),
-        None => version_by_name(guest, path)?,
+        None => kernels_at(guest, path)?.first().map(|kernel| kernel.version.clone()),
     };
     let initrds = entry.initrds.iter().filter(|path| !entry.missing_initrds.contains(path));
     Ok(version.map(|version| DefaultKernel {
@@ -99,19 +99,20 @@ pub(crate) fn default_kernel(guest: &Guest) -> Result<Option<DefaultKernel<'_>>>
     }))
 }
 
-/// The version of the installed kernel whose image `path` leads to, or which it names.
-fn version_by_name(guest: &Guest, path: &str) -> Result<Option<String>> {
+/// The installed kernels whose image `path` leads to, or which it names.
+pub(crate) fn kernels_at<'a>(guest: &'a Guest, path: &str) -> Result<Vec<&'a Kernel>> {
     let place = |path: &str| -> Result<_> {
         Ok(guest.tree.locate(path)?.map(|at| (at.filesystem, at.node)))
     };
     let wanted = place(path)?;
+    let mut found = Vec::new();
     for kernel in &guest.kernels {
         let Some(image) = &kernel.image else { continue };
         if image == path || (wanted.is_some() && place(image)? == wanted) {
-            return Ok(Some(kernel.version.clone()));
+            found.push(kernel);
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 impl Facts {

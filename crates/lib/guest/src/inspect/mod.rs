@@ -59,6 +59,11 @@ impl Inspection {
     pub fn guest(&self) -> Option<&Guest> {
         self.systems.get(self.chosen?)
     }
+
+    /// Whether there are several systems and nothing tells which one boots.
+    pub(crate) fn is_choice_a_guess(&self) -> bool {
+        self.systems.len() > 1 && self.choice_note.is_some()
+    }
 }
 
 /// Find out what is installed on the attached disks and which system boots.

@@ -59,14 +59,19 @@ fn resume(layout: &Layout, entry: &BootEntry) -> Option<Finding> {
     if entry.has_arg("noresume") {
         return None;
     }
-    match resolve_device(layout, device) {
-        Resolved::Absent | Resolved::KernelName { volume: None, .. } => {}
-        _ => return None,
+    if !is_missing(layout, device) {
+        return None;
     }
     let message =
         format!("resume={device} names a volume that is not in the image: boot waits for it");
     let finding = Finding::medium("Grub.ResumeDeviceMissing", message);
     Some(finding.seen(at(entry, &format!("resume={device}"))).suggest("remove resume="))
+}
+
+/// Whether a device to resume from is none of the image's.
+pub(crate) fn is_missing(layout: &Layout, device: &str) -> bool {
+    let found = resolve_device(layout, device);
+    matches!(found, Resolved::Absent | Resolved::KernelName { volume: None, .. })
 }
 
 /// A search that finds nothing leaves `root` as it was set before: that the kernel was found all

@@ -80,13 +80,17 @@ fn is_archive(head: &[u8]) -> bool {
 }
 
 /// Entries of the Boot Loader Specification whose kernel was removed.
-pub(super) fn stale_entries(boot: &Boot) -> Vec<Finding> {
+pub(crate) fn stale_entries(boot: &Boot) -> impl Iterator<Item = &BootEntry> {
     let is_stale = |(index, entry): &(usize, &BootEntry)| {
         Some(*index) != boot.default && !entry.kernel_found && entry.command == "options"
     };
-    let entries = boot.entries.iter().enumerate().filter(is_stale);
-    entries
-        .map(|(_, entry)| {
+    boot.entries.iter().enumerate().filter(is_stale).map(|(_, entry)| entry)
+}
+
+/// What is held against each of them.
+pub(super) fn judge_stale(boot: &Boot) -> Vec<Finding> {
+    stale_entries(boot)
+        .map(|entry| {
             let kernel = entry.kernel.as_deref().unwrap_or("no kernel");
             let message = format!("the entry {:?} loads {kernel}, which is not there", entry.id);
             Finding::medium("Grub.StaleEntry", message)

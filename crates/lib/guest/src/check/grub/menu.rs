@@ -117,7 +117,8 @@ fn pins_hardware(line: &str) -> bool {
     line.contains("IDTYPE=sys_wwid") || line.contains("IDTYPE=sys_serial")
 }
 
-fn filters_names(line: &str) -> bool {
+/// Whether a line of `lvm.conf` lets in only disks by names that the platform does not have.
+pub(crate) fn filters_names(line: &str) -> bool {
     let is_setting = line.starts_with("filter") || line.starts_with("global_filter");
     is_setting && ["/dev/sd", "/dev/hd", "/dev/xvd"].iter().any(|name| line.contains(name))
 }

@@ -11,8 +11,9 @@ mod root;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::devices::names_what_is_there;
-pub(crate) use self::menu::MAX_TIMEOUT_S;
+pub(crate) use self::devices::{is_missing, names_what_is_there};
+pub(crate) use self::files::stale_entries;
+pub(crate) use self::menu::{MAX_TIMEOUT_S, filters_names};
 
 use super::{Check, Evidence, Finding, Outcome};
 use crate::boot::{BootFact, FirmwareKind};
@@ -41,7 +42,7 @@ fn run(inspection: &Inspection) -> Result<Outcome> {
         findings.extend(menu::wrong_command(entry, bios, uefi));
         findings.extend(menu::password(entry));
     }
-    findings.extend(files::stale_entries(&guest.boot));
+    findings.extend(files::judge_stale(&guest.boot));
     findings.extend(menu::timeout(&guest.boot));
     findings.extend(menu::default_file(guest)?);
     findings.extend(menu::lvm_filter(guest)?);

@@ -6,16 +6,14 @@
 use super::grub_text::{self, commands};
 use super::words::{Splice, spliced};
 use crate::boot::grubenv;
+use crate::check::driver::kernels_at;
 use crate::repair::refusal::{Refusal, codes};
 use crate::repair::{Draft, Stop, lines};
-use crate::{BootEntry, Guest, Loader, Result};
+use crate::{BootEntry, Guest, Kernel, Loader, Result};
 
 /// The entries that could boot instead of another one, with their kernels' versions, in the order of
 /// the menu: of installed kernels, with all their files, and neither for rescue nor for Xen alone.
 pub(in crate::repair) fn bootable(guest: &Guest) -> Result<Vec<(BootEntry, String)>> {
-    let place = |path: &str| -> Result<_> {
-        Ok(guest.tree.locate(path)?.map(|at| (at.filesystem, at.node)))
-    };
     let mut found = Vec::new();
     for entry in &guest.boot.entries {
         let Some(path) = entry.kernel.as_deref().filter(|_| entry.kernel_found) else { continue };
@@ -25,14 +23,11 @@ pub(in crate::repair) fn bootable(guest: &Guest) -> Result<Vec<(BootEntry, Strin
         if is_for_repairs || !entry.missing_initrds.is_empty() || entry.loader == Loader::Unknown {
             continue;
         }
-        let wanted = place(path)?;
-        for kernel in guest.kernels.iter().filter(|kernel| !kernel.is_rescue) {
-            let Some(image) = kernel.image.as_deref() else { continue };
-            let is_it = image == path || (wanted.is_some() && place(image)? == wanted);
-            if is_it && !crate::kernel::is_xen_pv_only(&kernel.version, None) {
-                found.push((entry.clone(), kernel.version.clone()));
-                break;
-            }
+        let can_boot = |kernel: &&&Kernel| {
+            !kernel.is_rescue && !crate::kernel::is_xen_pv_only(&kernel.version, None)
+        };
+        if let Some(kernel) = kernels_at(guest, path)?.iter().find(can_boot) {
+            found.push((entry.clone(), kernel.version.clone()));
         }
     }
     Ok(found)

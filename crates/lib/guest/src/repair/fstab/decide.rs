@@ -195,8 +195,7 @@ impl Decider<'_> {
 
     /// The root, unless there are several and nothing decides.
     fn root(&self) -> Option<usize> {
-        let is_guess = self.inspection.systems.len() > 1 && self.inspection.choice_note.is_some();
-        (!is_guess).then_some(self.guest.root_volume)
+        (!self.inspection.is_choice_a_guess()).then_some(self.guest.root_volume)
     }
 
     /// The only volume with the role of that mount point.

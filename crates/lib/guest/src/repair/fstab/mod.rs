@@ -100,13 +100,13 @@ fn make(draft: &mut Draft, decided: &Decided) -> Result<bool, Stop> {
 }
 
 /// The list of the disks that LVM may use, where it names those of another machine: without the
-/// list it uses all.
-pub(super) fn forget_lvm_devices(draft: &mut Draft) -> Result<()> {
+/// list it uses all. `false`: there was nothing to forget.
+pub(super) fn forget_lvm_devices(draft: &mut Draft) -> Result<bool> {
     let guest = draft.guest()?;
     let root = guest.layout.volumes.get(guest.root_volume).map(|volume| &volume.origin);
     if matches!(root, Some(Origin::Lvm { .. })) {
         let reason = "it lets LVM use only the disks of the machine it came from";
-        draft.remove("/etc/lvm/devices/system.devices", reason)?;
+        return draft.remove("/etc/lvm/devices/system.devices", reason);
     }
-    Ok(())
+    Ok(false)
 }

@@ -6,6 +6,7 @@ use super::super::{Draft, Stop, lines};
 use crate::Result;
 use crate::boot::grubenv;
 use crate::check::Finding;
+use crate::check::grub::filters_names;
 use crate::inspect::devices::{Resolved, resolve_device};
 
 /// Write a damaged environment block anew. Another configuration only the guest's own tool can.
@@ -53,11 +54,8 @@ fn regenerate(draft: &mut Draft, finding: &Finding) -> Result<bool, Stop> {
 /// No list or filter of LVM names the disks of another machine.
 pub(super) fn lift_lvm_filter(draft: &mut Draft) -> Result<bool, Stop> {
     let reason = "it lets LVM use only the disks of the machine it came from";
-    let had_list = draft.tree()?.exists("/etc/lvm/devices/system.devices")?;
-    forget_lvm_devices(draft)?;
-    let has_list = draft.tree()?.exists("/etc/lvm/devices/system.devices")?;
-    let rewritten = draft.rewrite("/etc/lvm/lvm.conf", reason, without_filters)?;
-    Ok(rewritten || had_list != has_list)
+    let removed = forget_lvm_devices(draft)?;
+    Ok(draft.rewrite("/etc/lvm/lvm.conf", reason, without_filters)? || removed)
 }
 
 /// `text` with the filters that name disks as comments, to the end of each list.
@@ -65,9 +63,7 @@ pub(super) fn without_filters(text: &str) -> String {
     let mut is_inside = false;
     let mut kept = lines::edit(text, |line| {
         let body = line.trim();
-        let is_start = (body.starts_with("filter") || body.starts_with("global_filter"))
-            && ["/dev/sd", "/dev/hd", "/dev/xvd"].iter().any(|name| body.contains(name));
-        if !is_start && !is_inside {
+        if !filters_names(body) && !is_inside {
             return lines::Fate::Keep;
         }
         is_inside = !body.contains(']');

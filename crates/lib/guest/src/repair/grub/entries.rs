@@ -6,6 +6,7 @@ use super::super::cmdline::words::{Splice, spliced};
 use super::super::cmdline::{bootable, set_default_entry};
 use super::super::refusal::{Refusal, codes};
 use super::super::{Draft, Stop, lines};
+use crate::check::grub::stale_entries;
 use crate::{BootEntry, Guest, Loader, Result};
 
 /// Whether the menu has entries and the one that boots by default is none that starts a kernel.
@@ -39,17 +40,8 @@ pub(super) fn keep_default(draft: &mut Draft, reason: &str) -> Result<bool, Stop
 
 /// Entries of the Boot Loader Specification whose kernel was removed.
 pub(super) fn remove_stale(draft: &mut Draft) -> Result<bool, Stop> {
-    let boot = &draft.guest()?.boot;
-    let is_stale = |(index, entry): &(usize, &BootEntry)| {
-        Some(*index) != boot.default && !entry.kernel_found && entry.command == "options"
-    };
-    let stale: Vec<String> = boot
-        .entries
-        .iter()
-        .enumerate()
-        .filter(is_stale)
-        .map(|(_, entry)| entry.source.clone())
-        .collect();
+    let stale: Vec<String> =
+        stale_entries(&draft.guest()?.boot).map(|entry| entry.source.clone()).collect();
     let mut changed = false;
     for path in stale {
         changed |= draft.remove(&path, "the kernel of this entry is not there any more")?;

@@ -6,8 +6,9 @@ use kiln_volume::Origin;
 
 use super::super::cmdline::{ArgEdit, Entries, edit_args};
 use super::super::refusal::{Refusal, codes};
-use super::super::{Draft, Stop};
+use super::super::{Draft, Stop, lines};
 use crate::check::Finding;
+use crate::check::grub::is_missing;
 use crate::inspect::devices::{Resolved, lasting_name, partition_name, resolve_device};
 use crate::{Guest, Inspection};
 
@@ -53,7 +54,7 @@ fn root_name(inspection: &Inspection, guest: &Guest) -> Result<String, Refusal> 
         Refusal::new(codes::GRUB_ROOT_AMBIGUOUS, reason)
             .hint("write root=UUID=... of the root into the boot menu")
     };
-    if inspection.systems.len() > 1 && inspection.choice_note.is_some() {
+    if inspection.is_choice_a_guess() {
         return Err(ambiguous("several volumes hold a system, and nothing tells which one boots"));
     }
     let has_initrd = guest.boot.default_entry().is_none_or(|entry| !entry.initrds.is_empty());
@@ -152,10 +153,7 @@ pub(super) fn resume(draft: &mut Draft) -> Result<bool, Stop> {
     const REASON: &str = "boot waits for a swap that is not in the image";
     const CONFIG: &str = "/etc/initramfs-tools/conf.d/resume";
     let layout = draft.guest()?.layout.clone();
-    let is_missing = |device: &str| {
-        let found = resolve_device(&layout, device);
-        matches!(found, Resolved::Absent | Resolved::KernelName { volume: None, .. })
-    };
+    let is_missing = |device: &str| is_missing(&layout, device);
     let entries = &draft.guest()?.boot.entries;
     let devices: BTreeSet<String> = entries
         .iter()
@@ -169,11 +167,11 @@ pub(super) fn resume(draft: &mut Draft) -> Result<bool, Stop> {
         .collect();
     let changed = edit_args(draft, Entries::All, &edits, REASON)?;
     let rewritten = draft.rewrite(CONFIG, REASON, |text| {
-        super::super::lines::edit(text, |line| {
+        lines::edit(text, |line| {
             let device = line.trim().strip_prefix("RESUME=").map(|name| name.trim_matches('"'));
             match device.is_some_and(is_missing) {
-                true => super::super::lines::Fate::Become("RESUME=none".into()),
-                false => super::super::lines::Fate::Keep,
+                true => lines::Fate::Become("RESUME=none".into()),
+                false => lines::Fate::Keep,
             }
         })
     })?;
