@@ -234,9 +234,22 @@ pub(crate) enum Until {
 /// What runs a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Accel {
+    /// KVM where a probe really ran under it, else emulation
     Auto,
+    /// KVM
     Kvm,
+    /// Emulation
     Tcg,
+}
+
+impl From<Accel> for kiln_compute::qemu::Accel {
+    fn from(accel: Accel) -> Self {
+        match accel {
+            Accel::Auto => Self::Auto,
+            Accel::Kvm => Self::Kvm,
+            Accel::Tcg => Self::Tcg,
+        }
+    }
 }
 
 /// How a check report is printed.

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use kiln_compute::boot::{Bus, Firmware, Goal, Options, Progress, Report};
-use kiln_compute::qemu::{Accel, Arch, Qemu};
+use kiln_compute::qemu::{Arch, Qemu};
 use kiln_disk::Image;
 use kiln_guest::{Declared, Inspection};
 use serde::Serialize;
 
 use crate::args::{self, BootArgs, InspectFormat, OpenArgs};
 use crate::report::{chain, printable};
-use crate::{EXIT_FAILED, EXIT_NOT_REACHED, Hinted, open, output};
+use crate::{EXIT_FAILED, EXIT_NOT_REACHED, Hinted, hinted, open, output};
 
 /// Boot one image and print how far it came.
 pub(crate) fn run(args: &BootArgs) -> Result<ExitCode> {
@@ -37,27 +37,26 @@ pub(crate) fn run(args: &BootArgs) -> Result<ExitCode> {
     };
     let image = opened.images.first().context("no image")?;
     let (arch, options) = options(args, &opened.inspection);
-    let qemu = Qemu::find(arch).map_err(hinted)?;
+    let qemu = Qemu::find(arch).map_err(|error| hinted(error.into()))?;
     let log_path = log_path(args);
     let mut log = create_log(&log_path, image)?;
-    let progress = progress_line();
+    let progress = output::spinner("starting");
     let report = kiln_compute::boot::run(&qemu, image, &options, &mut log, &mut |step| {
         tell(&progress, &step);
     });
     progress.finish_and_clear();
-    let report = report.map_err(hinted)?;
+    let report = report.map_err(|error| hinted(error.into()))?;
     print(args, &report, &log_path)?;
     Ok(if report.reached { ExitCode::SUCCESS } else { ExitCode::from(EXIT_NOT_REACHED) })
 }
 
 /// What the command line says, and what the image is made for where it says nothing.
 fn options(args: &BootArgs, inspection: &Inspection) -> (Arch, Options) {
-    let arch = architecture(inspection);
+    let (arch, made_for) = kiln_factory::repair::made_for(inspection);
     let firmware = match args.firmware {
         Some(args::Firmware::Bios) => Firmware::Bios,
         Some(args::Firmware::Uefi) => Firmware::Uefi,
-        None if arch == Arch::Aarch64 => Firmware::Uefi,
-        None => kiln_factory::repair::firmware(inspection),
+        None => made_for,
     };
     let until = match (&args.marker, args.until) {
         (Some(marker), _) => Goal::Marker(marker.clone()),
@@ -75,25 +74,11 @@ fn options(args: &BootArgs, inspection: &Inspection) -> (Arch, Options) {
         memory_mib: args.memory,
         cpus: args.cpus,
         timeout: Duration::from_secs(u64::from(args.timeout)),
-        accel: match args.accel {
-            args::Accel::Auto => Accel::Auto,
-            args::Accel::Kvm => Accel::Kvm,
-            args::Accel::Tcg => Accel::Tcg,
-        },
+        accel: args.accel.into(),
         until,
         data_source: args.data_source,
     };
     (arch, options)
-}
-
-/// That of the system that boots; this host's where none was found.
-fn architecture(inspection: &Inspection) -> Arch {
-    let guest = inspection.chosen.and_then(|index| inspection.systems.get(index));
-    match guest.and_then(|guest| guest.os.architecture.as_deref()) {
-        Some("arm64") => Arch::Aarch64,
-        Some("x86_64" | "i386") => Arch::X86_64,
-        _ => Arch::host(),
-    }
 }
 
 /// In the current folder: the image's own may be a read-only store.
@@ -124,24 +109,6 @@ fn create_log(path: &Path, image: &Image) -> Result<File> {
 fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
     identity(one).is_some() && identity(one) == identity(other)
-}
-
-fn hinted(error: kiln_compute::Error) -> anyhow::Error {
-    match error.hint().map(str::to_owned) {
-        Some(hint) => Hinted::new(error.to_string(), hint).into(),
-        None => error.into(),
-    }
-}
-
-/// A line on standard error with the time and the stage; nothing where that is no terminal.
-fn progress_line() -> ProgressBar {
-    let line = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}") {
-        line.set_style(style);
-    }
-    line.set_message("starting");
-    line.enable_steady_tick(Duration::from_millis(200));
-    line
 }
 
 fn tell(line: &ProgressBar, step: &Progress<'_>) {

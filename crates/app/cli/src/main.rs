@@ -63,3 +63,13 @@ impl fmt::Display for Hinted {
 }
 
 impl std::error::Error for Hinted {}
+
+/// The error with its causes and its hint, as the command tells errors.
+pub(crate) fn hinted(error: kiln_factory::Error) -> anyhow::Error {
+    let hint = error.hint().map(str::to_owned);
+    let message = format!("{:#}", anyhow::Error::from(error));
+    match hint {
+        Some(hint) => Hinted::new(message, hint).into(),
+        None => anyhow::Error::msg(message),
+    }
+}

@@ -4,9 +4,11 @@
 //! kiln's: the rest is dropped, and the exit status still tells what was found.
 
 use std::io::{self, ErrorKind, Write};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::printable;
 
@@ -28,6 +30,17 @@ fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A line on standard error with the time and what is going on; nothing where that is no terminal.
+pub(crate) fn spinner(message: &'static str) -> ProgressBar {
+    let line = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
+        line.set_style(style);
+    }
+    line.set_message(message);
+    line.enable_steady_tick(Duration::from_millis(100));
+    line
 }
 
 /// Tell what the user could do next.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use kiln_guest::repair::REPAIRS;
 
-use crate::args::DeclaredArgs;
+use crate::args::{Accel, DeclaredArgs};
 
 /// Mend what `kiln check` finds in a Linux image, without running anything of it
 ///
@@ -64,8 +64,8 @@ pub(crate) struct RepairArgs {
     #[arg(long, value_name = "VMLINUZ")]
     pub(crate) helper_kernel: Option<PathBuf>,
     /// How the helper VM is accelerated
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
-    pub(crate) accel: AccelArg,
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    pub(crate) accel: Accel,
     /// How to print the plan and the result
     #[arg(long, value_enum, default_value_t = ReportFormat::Table)]
     pub(crate) format: ReportFormat,
@@ -117,17 +117,6 @@ pub(crate) enum FormatOut {
     Vhd,
     Vhdx,
     Vmdk,
-}
-
-/// How a machine is accelerated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum AccelArg {
-    /// KVM where a probe really ran under it, else emulation
-    Auto,
-    /// KVM
-    Kvm,
-    /// Emulation
-    Tcg,
 }
 
 /// How a plan is printed.

@@ -5,21 +5,19 @@ mod report;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
-use kiln_compute::qemu::Accel;
+use indicatif::ProgressBar;
 use kiln_disk::{Format, OpenOptions};
 use kiln_factory::repair::{Job, Machine, Progress, Target, prepare, repair};
 use kiln_factory::{Error, bundle};
 use kiln_guest::repair::{Bundle, Mode, Options, Plan, REPAIRS, Repair, SelectError, select};
 
 pub(crate) use args::RepairArgs;
-use args::{AccelArg, FormatOut, ModeArg, ReportFormat};
+use args::{FormatOut, ModeArg, ReportFormat};
 use report::Report;
 
-use crate::{EXIT_FAILED, EXIT_RISK, Hinted, output};
+use crate::{EXIT_FAILED, EXIT_RISK, Hinted, hinted, output};
 
 /// Plan, and repair where an output is named.
 pub(crate) fn run(args: &RepairArgs) -> Result<ExitCode> {
@@ -103,7 +101,7 @@ fn apply(args: &RepairArgs, job: &Job, out: &Path) -> Result<ExitCode> {
         kernel: args.helper_kernel.clone(),
         verify_boot: args.verify_boot.then(Default::default),
     };
-    let bar = progress_bar();
+    let bar = output::spinner("");
     let result = repair(job, &target, &machine, &mut |progress| tell(&bar, &progress));
     bar.finish_and_clear();
     match result {
@@ -141,15 +139,6 @@ fn exit_status(plan: &Plan) -> ExitCode {
     }
 }
 
-fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
 fn tell(bar: &ProgressBar, progress: &Progress) {
     let text = match progress {
         Progress::Planning => "reading the image and planning".to_owned(),
@@ -164,16 +153,6 @@ fn tell(bar: &ProgressBar, progress: &Progress) {
     bar.set_message(crate::report::printable(&text));
 }
 
-/// The error with its causes and its hint, as the command tells errors.
-fn hinted(error: Error) -> anyhow::Error {
-    let hint = error.hint().map(str::to_owned);
-    let message = format!("{:#}", anyhow::Error::from(error));
-    match hint {
-        Some(hint) => Hinted::new(message, hint).into(),
-        None => anyhow::Error::msg(message),
-    }
-}
-
 impl From<FormatOut> for Format {
     fn from(format: FormatOut) -> Self {
         match format {
@@ -182,16 +161,6 @@ impl From<FormatOut> for Format {
             FormatOut::Vhd => Self::Vhd,
             FormatOut::Vhdx => Self::Vhdx,
             FormatOut::Vmdk => Self::Vmdk,
-        }
-    }
-}
-
-impl From<AccelArg> for Accel {
-    fn from(accel: AccelArg) -> Self {
-        match accel {
-            AccelArg::Auto => Self::Auto,
-            AccelArg::Kvm => Self::Kvm,
-            AccelArg::Tcg => Self::Tcg,
         }
     }
 }

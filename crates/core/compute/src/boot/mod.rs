@@ -13,20 +13,18 @@ mod trouble;
 mod watch;
 mod wire;
 
-use std::io::Write;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use kiln_disk::Image;
 use serde::Serialize;
 
-use crate::Result;
-use crate::qemu::{Accel, Qemu};
+use crate::qemu::Accel;
 
 pub use firmware::Firmware;
 pub use recognise::Recogniser;
 pub use stage::{Reached, Stage};
 pub use trouble::Failure;
+pub use watch::run;
 pub use wire::Wire;
 
 /// What the disk is attached to.
@@ -157,20 +155,4 @@ pub enum Progress<'a> {
     Stage(&'a Reached),
     /// Nothing in particular; the time since its start.
     Waiting(Duration),
-}
-
-/// Boot an overlay of `image`, a guest of the architecture of `qemu`, and wait for the goal. The console goes to `log`, the first 16 MiB of
-/// it.
-///
-/// # Errors
-///
-/// Where the machine could not be run. A guest that fails is a report.
-pub fn run(
-    qemu: &Qemu,
-    image: &Image,
-    options: &Options,
-    log: &mut dyn Write,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Report> {
-    watch::run(qemu, image, options, log, progress)
 }

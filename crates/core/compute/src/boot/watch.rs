@@ -44,8 +44,13 @@ enum Event {
     Address(Ipv4Addr),
 }
 
-/// Boot and watch.
-pub(super) fn run(
+/// Boot an overlay of `image`, a guest of the architecture of `qemu`, and wait for the goal. The
+/// console goes to `log`, the first 16 MiB of it.
+///
+/// # Errors
+///
+/// Where the machine could not be run. A guest that fails is a report.
+pub fn run(
     qemu: &Qemu,
     image: &Image,
     options: &Options,

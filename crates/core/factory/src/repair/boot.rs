@@ -9,13 +9,22 @@ use kiln_guest::{FirmwareKind, Inspection};
 
 use crate::{Error, Result};
 
-/// The firmware that the image is made for; BIOS where it is made for both, or for neither.
-pub fn firmware(inspection: &Inspection) -> Firmware {
-    let made_for = |kind| inspection.firmware.chains.iter().any(|chain| chain.firmware == kind);
-    match made_for(FirmwareKind::Uefi) && !made_for(FirmwareKind::Bios) {
+/// The machine that the image is made for: the processor of the system that boots, this host's where
+/// none was found; and the firmware, BIOS where it is made for both, or for neither.
+pub fn made_for(inspection: &Inspection) -> (Arch, Firmware) {
+    let architecture = inspection.guest().and_then(|guest| guest.os.architecture.as_deref());
+    let arch = match architecture {
+        Some("arm64") => Arch::Aarch64,
+        Some("x86_64" | "i386") => Arch::X86_64,
+        _ => Arch::host(),
+    };
+    let has = |kind| inspection.firmware.chains.iter().any(|chain| chain.firmware == kind);
+    let is_uefi_only = has(FirmwareKind::Uefi) && !has(FirmwareKind::Bios);
+    let firmware = match is_uefi_only || arch == Arch::Aarch64 {
         true => Firmware::Uefi,
         false => Firmware::Bios,
-    }
+    };
+    (arch, firmware)
 }
 
 /// Boot an overlay of `image`; the console log stays at `log` where it does not start.
@@ -30,10 +39,9 @@ pub(super) fn boot(
     work: &WorkDir,
     log: &Path,
 ) -> Result<Report> {
-    let architecture = inspection.guest().and_then(|guest| guest.os.architecture.as_deref());
-    let arch = if architecture == Some("arm64") { Arch::Aarch64 } else { Arch::X86_64 };
+    let (arch, firmware) = made_for(inspection);
     let qemu = Qemu::find(arch)?;
-    let options = Options { firmware: firmware(inspection), ..options.clone() };
+    let options = Options { firmware, ..options.clone() };
     let mut console = Vec::new();
     let report = boot::run(&qemu, image, &options, &mut console, &mut |_| ())?;
     if report.reached {

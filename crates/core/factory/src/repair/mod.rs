@@ -22,7 +22,7 @@ use kiln_guest::{Declared, Inspection, Item};
 
 use crate::{Error, Result};
 
-pub use boot::firmware;
+pub use boot::made_for;
 pub use run::repair;
 
 /// What is to be repaired, and how.

@@ -60,8 +60,8 @@ pub fn repair(
     }
     shop.times.plan = planning.elapsed();
     let edited = shop.edit(&image, &inspection, &plan, format)?;
-    let items = shop.verify(&inspection, &plan)?;
-    let boot = shop.boot(&target.output)?;
+    let (image, after, items) = shop.verify(&inspection, &plan)?;
+    let boot = shop.boot(&image, &after, &target.output)?;
     let mut times = shop.times;
     copy::publish(&work.join(PART), &target.output, target.overwrite)?;
     times.total = start.elapsed();
@@ -315,25 +315,32 @@ impl Shop<'_> {
     }
 
     /// Read the result from its first byte and judge it.
-    fn verify(&mut self, before: &Inspection, plan: &Plan) -> Result<Vec<Item>> {
+    fn verify(
+        &mut self,
+        before: &Inspection,
+        plan: &Plan,
+    ) -> Result<(Image, Inspection, Vec<Item>)> {
         (self.watch)(Progress::Verifying);
         let verifying = Instant::now();
         let part = utf8(&self.work.join(PART))?;
-        let (_, after) = look(&part, &OpenOptions::default(), &self.job.declared)?;
+        let (image, after) = look(&part, &OpenOptions::default(), &self.job.declared)?;
         let items = verify::verify(before, plan, &after)?;
         self.times.verify = verifying.elapsed();
-        Ok(items)
+        Ok((image, after, items))
     }
 
     /// Boot the result, where that was asked for.
-    fn boot(&mut self, output: &Path) -> Result<Option<kiln_compute::boot::Report>> {
+    fn boot(
+        &mut self,
+        image: &Image,
+        inspection: &Inspection,
+        output: &Path,
+    ) -> Result<Option<kiln_compute::boot::Report>> {
         let Some(options) = &self.machine.verify_boot else { return Ok(None) };
         (self.watch)(Progress::Booting);
         let booting = Instant::now();
-        let part = utf8(&self.work.join(PART))?;
-        let (image, inspection) = look(&part, &OpenOptions::default(), &self.job.declared)?;
         let log = console_log(output);
-        let report = super::boot::boot(&image, &inspection, options, self.work, &log)?;
+        let report = super::boot::boot(image, inspection, options, self.work, &log)?;
         self.times.boot = booting.elapsed();
         Ok(Some(report))
     }
