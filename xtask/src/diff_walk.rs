@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use kiln_disk::{BlockSource, ExtentKind, OpenOptions};
 use kiln_fixtures::mounted::Mounted;
-use kiln_fixtures::walk::{self, Summary};
+use kiln_fixtures::walk;
 use kiln_volume::{Content, Volume};
 
 const STEP_BYTES: u64 = 4 << 20;
@@ -22,10 +22,8 @@ const STEP_BYTES: u64 = 4 << 20;
 /// The differences; or that there was nothing to compare, which must not count as "no difference".
 pub(crate) fn run(image: &Path) -> Result<()> {
     let location = image.to_str().context("the path is not UTF-8")?;
-    let opened = kiln_disk::open(location, &OpenOptions::default())?;
-    let layout = kiln_volume::scan(std::slice::from_ref(&opened.source));
     let mut n_compared = 0;
-    for volume in layout.volumes.iter().filter(|volume| volume.filesystem.is_some()) {
+    each_volume(image, |volume, file| {
         let options = match volume.content {
             Content::Ext2 | Content::Ext3 | Content::Ext4 | Content::Btrfs => "ro",
             Content::Xfs => "ro,nouuid",
@@ -35,11 +33,11 @@ pub(crate) fn run(image: &Path) -> Result<()> {
                     "{location} {}: skipped: {what} is compared with mtools instead",
                     volume.name
                 );
-                continue;
+                return Ok(());
             }
         };
-        let summary =
-            compare(volume, options).with_context(|| format!("{location} {}", volume.name))?;
+        let mounted = Mounted::new(file, options)?;
+        let summary = walk::compare(&*volume.open()?, mounted.path())?;
         n_compared += 1;
         eprintln!(
             "{location} {}: {}: {} entries, {} xattrs, {} bytes of content equal",
@@ -49,7 +47,8 @@ pub(crate) fn run(image: &Path) -> Result<()> {
             summary.n_xattrs,
             summary.n_bytes
         );
-    }
+        Ok(())
+    })?;
     if n_compared == 0 {
         bail!("{location}: no filesystem to compare");
     }
@@ -74,14 +73,6 @@ pub(crate) fn each_volume(
         each(volume, copy.path()).with_context(|| format!("{location} {}", volume.name))?;
     }
     Ok(())
-}
-
-fn compare(volume: &Volume, options: &str) -> Result<Summary> {
-    let filesystem = volume.open()?;
-    let copy = tempfile::NamedTempFile::new()?;
-    copy_out(&*volume.source, copy.as_file())?;
-    let mounted = Mounted::new(copy.path(), options)?;
-    walk::compare(&*filesystem, mounted.path())
 }
 
 fn copy_out(source: &dyn BlockSource, to: &File) -> Result<()> {

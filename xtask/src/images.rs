@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use kiln_disk::OpenOptions;
+use kiln_guest::{Declared, Inspection};
 
 use crate::host::{as_root, run, workspace};
 
@@ -48,6 +50,18 @@ const fn disk(
 /// Where images are kept between runs.
 pub(crate) fn folder() -> PathBuf {
     workspace().join("target/fixtures")
+}
+
+/// What kiln's own readers find on an image.
+///
+/// # Errors
+///
+/// Where it cannot be opened.
+pub(crate) fn inspect(image: &Path) -> Result<Inspection> {
+    let location = image.to_str().context("the path is not UTF-8")?;
+    let image = kiln_disk::open(location, &OpenOptions::default())?;
+    let layout = kiln_volume::scan(std::slice::from_ref(&image.source));
+    Ok(kiln_guest::inspect(layout, Declared::default()))
 }
 
 /// Make whatever is not there yet.

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use kiln_disk::OpenOptions;
-use kiln_guest::{Declared, Guest, MountedVolume};
+use kiln_guest::{Guest, MountedVolume};
 use kiln_volume::{FsKind, Origin};
 
 use crate::host::root_script;
+use crate::images;
 
 /// Run `script` with `$1` the root of the guest on the raw image `disk`.
 ///
@@ -17,10 +17,7 @@ use crate::host::root_script;
 ///
 /// Where the guest's volumes cannot be mounted, or the script fails.
 pub(crate) fn plant(disk: &Path, script: &str) -> Result<()> {
-    let location = disk.to_str().context("the path is not UTF-8")?;
-    let image = kiln_disk::open(location, &OpenOptions::default())?;
-    let layout = kiln_volume::scan(std::slice::from_ref(&image.source));
-    let inspection = kiln_guest::inspect(layout, Declared::default());
+    let inspection = images::inspect(disk)?;
     let guest = inspection.guest().context("no system on the disk")?;
     let mut text = String::from(
         "disk=$1; mnt=$(mktemp -d)\n\

@@ -36,7 +36,7 @@ struct Case {
 
 /// The initramfs without virtio and NVMe drivers: unpacked, the modules taken out, the indexes made
 /// anew as its generator would, packed again.
-const NO_DRIVERS: &str = r#"
+pub(crate) const NO_DRIVERS: &str = r#"
 image=$(ls "$1"/boot/initrd.img-* | head -1); version=${image##*initrd.img-}; tree=$(mktemp -d)
 (zstd -dcq "$image" 2>/dev/null || gzip -dc "$image") | (cd "$tree" && cpio -id --quiet)
 find "$tree" \( -name 'virtio*.ko*' -o -name 'nvme*.ko*' \) -delete

@@ -5,10 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use kiln_disk::OpenOptions;
-use kiln_guest::{Declared, Inspection};
+use kiln_guest::Inspection;
 use kiln_volume::{FileType, Tree};
 use sha2::{Digest, Sha256};
+
+use crate::images;
 
 /// Compare the guests of two images, but for `touched` paths, and names that are only in `after`
 /// and were made there as parents of such. The number of entries that are the same.
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 ///
 /// The differences, the first ten.
 pub(crate) fn compare(before: &Path, after: &Path, touched: &BTreeSet<String>) -> Result<usize> {
-    let (before, after) = (inspect(before)?, inspect(after)?);
+    let (before, after) = (images::inspect(before)?, images::inspect(after)?);
     let tree = |inspection: &Inspection| -> Result<Tree> {
         Ok(inspection.guest().context("no system on the disk")?.tree.clone())
     };
@@ -29,13 +30,6 @@ pub(crate) fn compare(before: &Path, after: &Path, touched: &BTreeSet<String>) -
     ensure!(differences.is_empty(), "{} differ:\n{}", differences.len(), first.join("\n"));
     ensure!(n > 1000, "only {n} entries were compared");
     Ok(n)
-}
-
-fn inspect(image: &Path) -> Result<Inspection> {
-    let location = image.to_str().context("the path is not UTF-8")?;
-    let image = kiln_disk::open(location, &OpenOptions::default())?;
-    let layout = kiln_volume::scan(std::slice::from_ref(&image.source));
-    Ok(kiln_guest::inspect(layout, Declared::default()))
 }
 
 struct Walk<'a> {
