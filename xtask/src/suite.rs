@@ -24,25 +24,34 @@ const TIERS: &[Tier] = &[
     ("diff-map", || real::formats(&kiln("release")?)),
     ("faults", || real::test(&kiln("release")?)),
     ("boot", || boots::sound_disks(&kiln("release")?)),
-    ("repair", || repairs::test(&kiln("release")?)),
+    ("repair", || repairs::test(&kiln("release")?, repairs::USUAL)),
     ("repair-faults", || repair_faults::test(&kiln("release")?)),
 ];
 
-/// Install what is missing and run the tiers that `wanted` names; all where it names none.
+/// Run only where they are asked for by name: they take too long for every change.
+const ON_REQUEST: &[Tier] =
+    &[("repair-matrix", || repairs::test(&kiln("release")?, repairs::MATRIX))];
+
+/// Install what is missing and run the tiers that `wanted` names; where it names none, all but those
+/// on request, which are told.
 ///
 /// # Errors
 ///
 /// The first tier that fails; a name that no tier has.
 pub(crate) fn run_tiers(wanted: &[String]) -> Result<()> {
-    let names: Vec<&str> = TIERS.iter().map(|(name, _)| *name).collect();
+    let known: Vec<&Tier> = TIERS.iter().chain(ON_REQUEST).collect();
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = wanted.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("no tier {unknown}; the tiers are {}", names.join(", "));
     }
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
-    for (name, work) in TIERS.iter().filter(|(name, _)| is_wanted(name)) {
-        tier(name, work)?;
+    if wanted.is_empty() {
+        TIERS.iter().try_for_each(|(name, work)| tier(name, work))?;
+        let left_out: Vec<&str> = ON_REQUEST.iter().map(|(name, _)| *name).collect();
+        eprintln!("not run, ask for it by name: {}", left_out.join(", "));
+        return Ok(());
     }
-    Ok(())
+    let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
+    known.iter().filter(|(name, _)| is_wanted(name)).try_for_each(|(name, work)| tier(name, work))
 }
 
 fn cargo_test() -> Result<()> {
