@@ -16,10 +16,34 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-volume", &["kiln-disk"]),
     ("kiln-guest", &["kiln-disk", "kiln-volume"]),
     ("kiln-rpc", &[]),
+    ("kiln-ecs", &[]),
+    ("kiln-oss", &[]),
+    ("kiln-sandbox", &["kiln-disk", "kiln-volume", "kiln-guest"]),
     ("kiln-compute", &["kiln-disk", "kiln-guest", "kiln-rpc"]),
-    ("kiln-factory", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute"]),
+    (
+        "kiln-factory",
+        &[
+            "kiln-disk",
+            "kiln-volume",
+            "kiln-guest",
+            "kiln-compute",
+            "kiln-sandbox",
+        ],
+    ),
     ("kiln-agent", &["kiln-rpc"]),
-    ("kiln-cli", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute", "kiln-factory"]),
+    (
+        "kiln-cli",
+        &[
+            "kiln-disk",
+            "kiln-volume",
+            "kiln-guest",
+            "kiln-compute",
+            "kiln-ecs",
+            "kiln-oss",
+            "kiln-sandbox",
+            "kiln-factory",
+        ],
+    ),
     ("kiln-fixtures", &["kiln-disk", "kiln-volume"]),
 ];
 

@@ -1,0 +1,3 @@
+//! Foreign data, read in a child process that can do no harm.
+
+#![warn(missing_docs)]

@@ -1,0 +1,3 @@
+//! The OSS API on the wire: signatures, documents, ranges.
+
+#![warn(missing_docs)]
