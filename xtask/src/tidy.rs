@@ -18,18 +18,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-rpc", &[]),
     ("kiln-ecs", &[]),
     ("kiln-oss", &[]),
+    ("kiln-model", &[]),
     ("kiln-sandbox", &["kiln-disk", "kiln-volume", "kiln-guest"]),
     ("kiln-compute", &["kiln-disk", "kiln-guest", "kiln-rpc"]),
-    (
-        "kiln-factory",
-        &[
-            "kiln-disk",
-            "kiln-volume",
-            "kiln-guest",
-            "kiln-compute",
-            "kiln-sandbox",
-        ],
-    ),
+    ("kiln-factory", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute", "kiln-sandbox"]),
     ("kiln-agent", &["kiln-rpc"]),
     (
         "kiln-cli",
