@@ -5,4 +5,6 @@
 
 #![warn(missing_docs)]
 
+pub mod address;
+pub mod range;
 pub mod sign;
