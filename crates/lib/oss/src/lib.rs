@@ -6,5 +6,6 @@
 #![warn(missing_docs)]
 
 pub mod address;
+pub mod documents;
 pub mod range;
 pub mod sign;

@@ -10,6 +10,8 @@ mod v4;
 #[cfg(test)]
 mod vectors;
 
+pub(crate) use v4::QUERY;
+
 use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 

@@ -22,7 +22,8 @@ const MAX_ADDITIONAL: usize = 64;
 /// Longest life of a signed URL, in seconds: seven days.
 const MAX_EXPIRES_S: i64 = 7 * 24 * 60 * 60;
 
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'~').remove(b'.');
+pub(crate) const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'~').remove(b'.');
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// What a signing key is good for, and which headers beyond the usual ones are signed.
