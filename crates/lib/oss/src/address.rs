@@ -9,6 +9,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::documents::Code;
+
 /// Longest key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1023;
 
@@ -62,12 +64,12 @@ pub enum AddressError {
 }
 
 impl AddressError {
-    /// The HTTP status and the error code that OSS answers with.
-    pub fn status_and_code(&self) -> (u16, &'static str) {
+    /// The error code that OSS answers with.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Bucket { .. } => (400, "InvalidBucketName"),
-            Self::Key { .. } => (400, "InvalidObjectName"),
-            Self::Path { .. } => (400, "InvalidURI"),
+            Self::Bucket { .. } => Code::InvalidBucketName,
+            Self::Key { .. } => Code::InvalidObjectName,
+            Self::Path { .. } => Code::InvalidURI,
         }
     }
 }
@@ -265,11 +267,11 @@ mod tests {
         assert!(path(2, 1).is_err() && path(64, 1).is_err() && path(3, 1024).is_err());
         for bucket in ["-ab", "ab-", "Abc", "a_b", "a.b", "..", "a%2Fb", "镜像镜"] {
             let error = parsed("h", &format!("/{bucket}/k")).unwrap_err();
-            assert_eq!(error.status_and_code(), (400, "InvalidBucketName"), "{bucket}");
+            assert_eq!(error.code(), Code::InvalidBucketName, "{bucket}");
         }
         for text in ["", "images/a", "/images/%", "/images/a%2", "/images/%zz", "/images/%ff"] {
             let error = parsed("h", text).unwrap_err();
-            assert_eq!(error.status_and_code(), (400, "InvalidURI"), "{text}");
+            assert_eq!(error.code(), Code::InvalidURI, "{text}");
         }
     }
 }

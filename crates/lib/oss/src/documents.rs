@@ -50,7 +50,7 @@ pub struct Owner {
 /// `GET /`: the buckets of an account.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct ListAllMyBucketsResult {
     pub owner: Owner,
     pub buckets: Buckets,
@@ -67,7 +67,7 @@ pub struct Buckets {
 /// One bucket of [`ListAllMyBucketsResult`].
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct BucketEntry {
     #[serde(serialize_with = "time")]
     pub creation_date: Timestamp,
@@ -85,7 +85,7 @@ pub struct BucketEntry {
 /// With `encoding_type` set, the caller has passed every key and prefix through [`url_encoded`].
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct ListBucketResult {
     pub name: String,
     pub prefix: String,
@@ -113,7 +113,7 @@ pub struct ListBucketResult {
 /// One object of a [`ListBucketResult`]; `size` in bytes, `e_tag` with its quotes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct ObjectEntry {
     pub key: String,
     #[serde(serialize_with = "time")]
@@ -138,7 +138,7 @@ pub struct CommonPrefix {
 /// `POST ?uploads`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct InitiateMultipartUploadResult {
     pub bucket: String,
     pub key: String,
@@ -148,7 +148,7 @@ pub struct InitiateMultipartUploadResult {
 /// `POST ?uploadId`; `e_tag` with its quotes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct CompleteMultipartUploadResult {
     pub location: String,
     pub bucket: String,
@@ -159,7 +159,7 @@ pub struct CompleteMultipartUploadResult {
 /// `GET ?uploadId`: the parts of an upload.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct ListPartsResult {
     pub bucket: String,
     pub key: String,
@@ -175,7 +175,7 @@ pub struct ListPartsResult {
 /// One part of a [`ListPartsResult`]; `size` in bytes, `e_tag` with its quotes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct PartEntry {
     pub part_number: u32,
     #[serde(serialize_with = "time")]
@@ -203,7 +203,7 @@ pub struct BucketInfo {
 /// What a [`BucketInfo`] tells of a bucket.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-#[allow(missing_docs, reason = "the elements are those of the reference")]
+#[expect(missing_docs, reason = "the elements are those of the reference")]
 pub struct BucketDetails {
     #[serde(serialize_with = "time")]
     pub creation_date: Timestamp,

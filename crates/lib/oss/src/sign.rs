@@ -15,6 +15,8 @@ pub(crate) use v4::QUERY;
 use jiff::Timestamp;
 use subtle::ConstantTimeEq;
 
+use crate::documents::Code;
+
 pub use v1::{SUB_RESOURCES, sign as sign_v1, sign_url as sign_v1_url};
 pub use v4::{sign as sign_v4, sign_url as sign_v4_url};
 
@@ -104,16 +106,16 @@ pub enum SignError {
 }
 
 impl SignError {
-    /// The HTTP status and the error code that OSS answers with.
-    pub fn status_and_code(&self) -> (u16, &'static str) {
+    /// The error code that OSS answers with.
+    pub fn code(&self) -> Code {
         match self {
             Self::Authorization { .. }
             | Self::Twice
             | Self::Malformed { .. }
-            | Self::Version { .. } => (400, "InvalidArgument"),
-            Self::Missing { .. } | Self::Expired => (403, "AccessDenied"),
-            Self::Skewed => (403, "RequestTimeTooSkewed"),
-            Self::Mismatch { .. } => (403, "SignatureDoesNotMatch"),
+            | Self::Version { .. } => Code::InvalidArgument,
+            Self::Missing { .. } | Self::Expired => Code::AccessDenied,
+            Self::Skewed => Code::RequestTimeTooSkewed,
+            Self::Mismatch { .. } => Code::SignatureDoesNotMatch,
         }
     }
 }
@@ -215,9 +217,7 @@ impl Presented {
             Form::V4Header(scope) => {
                 let (date, at_s) = v4::date(request.header("x-oss-date"), scope)?;
                 within_skew(at_s, now_s)?;
-                if request.header("x-oss-content-sha256").is_none() {
-                    return Err(SignError::Missing { name: "x-oss-content-sha256" });
-                }
+                v4::payload(request)?;
                 v4::signed(request, date, scope, secret)
             }
             Form::V4Url { scope, date, expires_s } => {

@@ -24,7 +24,7 @@ macro_rules! codes {
         /// The error codes that kiln answers with, each under its own name on the wire.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
-        #[allow(missing_docs, reason = "each has its message")]
+
         pub enum Code { $(#[doc = $message] $name,)+ }
 
         impl Code {

@@ -3,8 +3,6 @@
 //! A parameter outside of that list is not protected by the signature. That is the version's own
 //! weakness and the reason for version 4; a server that signed more would refuse every client.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -199,9 +197,10 @@ fn string_to_sign(request: &Request<'_>, date: &str) -> String {
     parameters.sort_by_key(|(name, _)| name);
     for (at, (name, value)) in parameters.into_iter().enumerate() {
         text.push(if at == 0 { '?' } else { '&' });
-        let pair: Cow<'_, str> =
-            if value.is_empty() { name.into() } else { format!("{name}={value}").into() };
-        text.push_str(&pair);
+        text.push_str(name);
+        if !value.is_empty() {
+            text.extend(["=", value]);
+        }
     }
     text
 }
