@@ -229,6 +229,31 @@ fn the_payload_mark_is_checked() {
     assert_eq!(other.judged(SECRET, NOW_S), Err(SignError::Missing { name }));
 }
 
+/// HTTP lets anybody on the way add blanks around a value; they are not signed.
+#[test]
+fn blanks_around_a_value_are_not_signed() {
+    for form in ["header", "url", "v4", "v4url"] {
+        let mut padded = first(form);
+        for (_, value) in &mut padded.headers {
+            *value = format!(" {value}\t");
+        }
+        assert_eq!(padded.judged(SECRET, NOW_S), Ok(()), "{form}");
+    }
+}
+
+/// `x-oss-date` takes the place of `date` in version 1, and its clock is the one that counts.
+#[test]
+fn the_service_s_own_date_wins() {
+    let mut request = first("header");
+    request.headers.retain(|(name, _)| name != "authorization");
+    let earlier = "Mon, 21 Sep 2026 13:13:20 GMT";
+    request.headers.push(("x-oss-date".into(), earlier.into()));
+    let authorization = sign_v1(&request.view(), ACCESS_KEY_ID, SECRET).unwrap();
+    request.headers.push(("authorization".into(), authorization));
+    assert_eq!(request.judged(SECRET, NOW_S), Err(SignError::Skewed));
+    assert_eq!(request.judged(SECRET, NOW_S - 3600), Ok(()));
+}
+
 /// `binary_search` needs the order.
 #[test]
 fn the_list_of_sub_resources_is_sorted() {
