@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod answer;
 pub mod error;
 pub mod params;
 pub mod sign;
