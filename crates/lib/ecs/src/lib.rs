@@ -9,4 +9,5 @@ pub mod answer;
 pub mod error;
 pub mod params;
 pub mod sign;
+pub mod types;
 mod xml;
