@@ -1,4 +1,4 @@
-//! The ECS image API on the wire: signatures, parameters, answers and errors.
+//! The ECS image API on the wire: types, parameters, signatures, answers and errors.
 //!
 //! Everything here is a pure function of bytes: no socket, no clock, no store. The server and the
 //! clients own those, so the same code serves both sides and every rule can be tested alone.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct ImportImageRequest {
     /// The processor architecture, for example `x86_64`.
     pub architecture: Option<String>,
-    /// `BIOS`, `UEFI` or `UEFI-Preferred`.
+    /// `BIOS` or `UEFI`.
     pub boot_mode: Option<String>,
     /// Makes a repeated request the same one.
     pub client_token: Option<String>,
