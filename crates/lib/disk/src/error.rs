@@ -26,6 +26,8 @@ pub enum Kind {
     NotFound,
     /// The operating system or a remote server failed; the image may be fine.
     Io,
+    /// The caller asked for the work to stop.
+    Cancelled,
 }
 
 /// A failed read: what went wrong, in which file, at which byte, and what to do about it.

@@ -1,9 +1,9 @@
-//! Virtual disks as bounded, read-only block sources.
+//! Virtual disks as bounded, read-only block sources, and new images made from them.
 //!
 //! [`open`] turns a location (a path, or a URL where the feature is on) into an [`Image`]: the disk
 //! as the guest sees it, whatever format its file has. Images are hostile: every offset is checked,
 //! every table is bounded, and a name found inside an image is opened only where [`OpenOptions`]
-//! allows it. Nothing here ever writes.
+//! allows it. What is opened is never changed: [`mod@write`] only makes new streams.
 
 #![warn(missing_docs)]
 
@@ -21,6 +21,7 @@ mod remote;
 mod siblings;
 mod source;
 mod unpack;
+pub mod write;
 
 pub use error::{Error, Kind, Result};
 pub use file::FileSource;
