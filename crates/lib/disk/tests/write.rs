@@ -189,7 +189,7 @@ struct Holey {
 impl Write for Holey {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         for (n, page) in buf.chunks(4096).enumerate() {
-            if page.iter().any(|byte| *byte != 0) {
+            if page != &[0; 4096][..page.len()] {
                 self.file.write_all_at(page, self.at + 4096 * n as u64)?;
             }
         }

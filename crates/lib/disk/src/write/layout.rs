@@ -115,13 +115,10 @@ impl<W: Write + Seek> Layout<W> {
         self.enter(cluster, at | COPIED)
     }
 
-    /// Store a compressed cluster right after the one before.
+    /// Store a compressed cluster right after the one before. The magic number alone has 4 bytes, so
+    /// a cluster of the file has fewer uses than 16 bits can count.
     pub(super) fn packed(&mut self, cluster: u64, frame: &[u8]) -> Result<()> {
         self.turn_to(cluster)?;
-        if self.at % CLUSTER_BYTES != 0 && *self.refcounts.of(self.at / CLUSTER_BYTES)? == u16::MAX
-        {
-            self.align()?;
-        }
         let (at, length) = (self.at, length_u64(frame.len()));
         self.refcounts.claim(at, length)?;
         self.append(frame)?;
