@@ -1,4 +1,4 @@
-//! New images: a disk that any [`Source`] shows, written as one stream in a format.
+//! New images: a disk that any [`Source`](crate::Source) shows, written as one stream in a format.
 //!
 //! Sources are only read here; what is written is a stream that the caller made for it. Memory does
 //! not grow with the disk: batches of clusters go to a fixed number of threads and come back in
