@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-ecs", &[]),
     ("kiln-oss", &[]),
     ("kiln-model", &[]),
-    ("kiln-sandbox", &["kiln-disk", "kiln-volume", "kiln-guest"]),
+    ("kiln-sandbox", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-rpc"]),
     ("kiln-compute", &["kiln-disk", "kiln-guest", "kiln-rpc"]),
     ("kiln-factory", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-compute", "kiln-sandbox"]),
     ("kiln-agent", &["kiln-rpc"]),

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kiln_disk::{BlockSource, Error, Extent, ExtentKind, Kind, Result};
+use kiln_disk::{BlockSource, Extent, ExtentKind, Result, check_range};
 
 use crate::wire::{self, Answer, Ask, Channel, MAX_RANGE_BYTES};
 
@@ -23,14 +23,6 @@ impl RemoteSource {
     fn lock(&self) -> MutexGuard<'_, Channel> {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn check(&self, offset: u64, length: u64) -> Result<()> {
-        if offset.checked_add(length).is_some_and(|end| end <= self.size_bytes) {
-            return Ok(());
-        }
-        let message = format!("{length} bytes reach beyond the end at {}", self.size_bytes);
-        Err(Error::new(Kind::OutOfRange, message).at(offset))
-    }
 }
 
 fn ask(channel: &mut Channel, ask: &Ask) -> io::Result<Answer> {
@@ -44,7 +36,7 @@ impl BlockSource for RemoteSource {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.check(offset, buf.len() as u64)?;
+        check_range(self.size_bytes, offset, buf.len())?;
         let mut at = offset;
         for piece in buf.chunks_mut(MAX_RANGE_BYTES) {
             let mut channel = self.lock();
@@ -59,7 +51,7 @@ impl BlockSource for RemoteSource {
     }
 
     fn extent_at(&self, offset: u64) -> Result<Extent> {
-        self.check(offset, 1)?;
+        check_range(self.size_bytes, offset, 1)?;
         match ask(&mut self.lock(), &Ask::Extent { offset })? {
             Answer::Extent { length_bytes, is_zero } => {
                 let kind = if is_zero { ExtentKind::Zero } else { ExtentKind::Data };

@@ -1,11 +1,12 @@
-//! What parent and child say to each other: frames of a length (4 bytes, little endian) and a
-//! postcard message of at most [`MAX_FRAME_BYTES`]. The bytes of ranges and of the answer follow
+//! What parent and child say to each other: messages of at most [`MAX_FRAME_BYTES`] in the frames that
+//! kiln and its agent use, too. The bytes of ranges and of the answer follow
 //! their frame as they are, so that no length in a message makes anybody allocate.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 use kiln_disk::{Error, Kind};
+use kiln_rpc::FrameError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +77,7 @@ pub(crate) enum Answer {
     },
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::Io,
     Kind::OtherFormat,
     Kind::Unsupported,
@@ -84,6 +85,7 @@ const KINDS: [Kind; 7] = [
     Kind::ExternalReference,
     Kind::OutOfRange,
     Kind::NotFound,
+    Kind::Cancelled,
 ];
 
 pub(crate) fn kind_code(kind: Kind) -> u8 {
@@ -100,34 +102,24 @@ pub(crate) fn cut(text: &str) -> String {
 }
 
 pub(crate) fn send(out: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
-    let mut frame = vec![0; 4];
-    frame.extend(postcard::to_allocvec(message).map_err(invalid)?);
-    let length = frame.len() - 4;
-    if length > MAX_FRAME_BYTES {
-        return Err(invalid(format!("a message of {length} bytes exceeds {MAX_FRAME_BYTES}")));
-    }
-    frame[..4].copy_from_slice(&(length as u32).to_le_bytes());
-    out.write_all(&frame)
+    kiln_rpc::send_at_most(out, message, MAX_FRAME_BYTES).map_err(told)
 }
 
 /// `UnexpectedEof` where the other side is gone, `InvalidData` where it breaks the protocol.
 pub(crate) fn receive<T: DeserializeOwned>(input: &mut impl Read) -> io::Result<T> {
-    let mut length = [0; 4];
-    input.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_FRAME_BYTES {
-        return Err(invalid(format!("a message of {length} bytes exceeds {MAX_FRAME_BYTES}")));
-    }
-    let mut frame = vec![0; length];
-    input.read_exact(&mut frame)?;
-    match postcard::take_from_bytes(&frame).map_err(invalid)? {
-        (message, []) => Ok(message),
-        (_, rest) => Err(invalid(format!("{} bytes follow a message", rest.len()))),
-    }
+    kiln_rpc::receive_at_most(input, MAX_FRAME_BYTES).map_err(told)
 }
 
-fn invalid(error: impl ToString) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+fn told(error: FrameError) -> io::Error {
+    let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    match error {
+        FrameError::Io(error) => error,
+        FrameError::Closed | FrameError::Truncated { .. } => io::ErrorKind::UnexpectedEof.into(),
+        FrameError::TooLong { bytes, limit } => {
+            invalid(format!("a message of {bytes} bytes exceeds {limit}"))
+        }
+        other => invalid(other.to_string()),
+    }
 }
 
 /// The child's end: standard input and standard output, by their numbers, because the sealed child

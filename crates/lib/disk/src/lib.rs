@@ -28,4 +28,4 @@ pub use file::FileSource;
 pub use image::{Format, Image, Link, OpenOptions, open, open_source};
 pub use map::map;
 pub use siblings::{LocalSiblings, NoSiblings, Sibling, Siblings};
-pub use source::{BlockSource, Extent, ExtentKind, MemSource, Source, Window};
+pub use source::{BlockSource, Extent, ExtentKind, MemSource, Source, Window, check_range};

@@ -51,8 +51,12 @@ pub enum ExtentKind {
     Zero,
 }
 
-/// Refuse a range that does not lie inside `size_bytes`.
-pub(crate) fn check_range(size_bytes: u64, offset: u64, length: usize) -> Result<()> {
+/// Refuse a range that does not lie inside `size_bytes`: what a [`BlockSource`] asks first.
+///
+/// # Errors
+///
+/// [`Kind::OutOfRange`] at `offset`.
+pub fn check_range(size_bytes: u64, offset: u64, length: usize) -> Result<()> {
     let end = offset.checked_add(length as u64);
     match end {
         Some(end) if end <= size_bytes => Ok(()),

@@ -25,10 +25,12 @@ pub enum FrameError {
         need: usize,
     },
     /// Longer than any frame may be.
-    #[error("a frame of {bytes} bytes is longer than the limit of {MAX_FRAME_BYTES}")]
+    #[error("a frame of {bytes} bytes is longer than the limit of {limit}")]
     TooLong {
         /// The length announced.
         bytes: u64,
+        /// The length that is allowed.
+        limit: usize,
     },
     /// The bytes are no message of this protocol.
     #[error("a frame of {bytes} bytes is no message: {reason}")]
@@ -43,7 +45,7 @@ pub enum FrameError {
     Io(#[from] io::Error),
 }
 
-/// Read a frame.
+/// Read a frame of at most [`MAX_FRAME_BYTES`].
 ///
 /// Memory grows with what comes, not with what the length promises.
 ///
@@ -51,6 +53,10 @@ pub enum FrameError {
 ///
 /// [`FrameError::Closed`] where the stream ends before the first byte.
 pub fn read(input: &mut impl Read) -> Result<Vec<u8>, FrameError> {
+    read_at_most(input, MAX_FRAME_BYTES)
+}
+
+fn read_at_most(input: &mut impl Read, limit: usize) -> Result<Vec<u8>, FrameError> {
     let mut length = Vec::with_capacity(4);
     input.by_ref().take(4).read_to_end(&mut length)?;
     let Ok(length) = <[u8; 4]>::try_from(&length[..]) else {
@@ -61,8 +67,8 @@ pub fn read(input: &mut impl Read) -> Result<Vec<u8>, FrameError> {
     };
     let bytes = u32::from_le_bytes(length);
     let need = usize::try_from(bytes).unwrap_or(usize::MAX);
-    if need > MAX_FRAME_BYTES {
-        return Err(FrameError::TooLong { bytes: bytes.into() });
+    if need > limit {
+        return Err(FrameError::TooLong { bytes: bytes.into(), limit });
     }
     let mut frame = Vec::new();
     input.take(bytes.into()).read_to_end(&mut frame)?;
@@ -72,14 +78,18 @@ pub fn read(input: &mut impl Read) -> Result<Vec<u8>, FrameError> {
     Ok(frame)
 }
 
-/// Write a frame and flush.
+/// Write a frame of at most [`MAX_FRAME_BYTES`] and flush.
 ///
 /// # Errors
 ///
 /// [`FrameError::TooLong`] before anything is written.
 pub fn write(output: &mut impl Write, payload: &[u8]) -> Result<(), FrameError> {
-    let too_long = || FrameError::TooLong { bytes: payload.len() as u64 };
-    if payload.len() > MAX_FRAME_BYTES {
+    write_at_most(output, payload, MAX_FRAME_BYTES)
+}
+
+fn write_at_most(output: &mut impl Write, payload: &[u8], limit: usize) -> Result<(), FrameError> {
+    let too_long = || FrameError::TooLong { bytes: payload.len() as u64, limit };
+    if payload.len() > limit {
         return Err(too_long());
     }
     let length = u32::try_from(payload.len()).map_err(|_| too_long())?;
@@ -102,7 +112,19 @@ pub fn write(output: &mut impl Write, payload: &[u8]) -> Result<(), FrameError> 
 ///
 /// As [`read`]; [`FrameError::Malformed`] where the frame is no `T`, or has bytes left behind it.
 pub fn receive<T: DeserializeOwned>(input: &mut impl Read) -> Result<T, FrameError> {
-    decode(&read(input)?)
+    receive_at_most(input, MAX_FRAME_BYTES)
+}
+
+/// Receive a message whose frame has at most `limit` bytes: for a protocol of small messages.
+///
+/// # Errors
+///
+/// As [`receive`].
+pub fn receive_at_most<T: DeserializeOwned>(
+    input: &mut impl Read,
+    limit: usize,
+) -> Result<T, FrameError> {
+    decode(&read_at_most(input, limit)?)
 }
 
 /// Send a message.
@@ -111,9 +133,22 @@ pub fn receive<T: DeserializeOwned>(input: &mut impl Read) -> Result<T, FrameErr
 ///
 /// As [`write()`].
 pub fn send(output: &mut impl Write, message: &impl Serialize) -> Result<(), FrameError> {
+    send_at_most(output, message, MAX_FRAME_BYTES)
+}
+
+/// Send a message whose frame has at most `limit` bytes.
+///
+/// # Errors
+///
+/// As [`send`].
+pub fn send_at_most(
+    output: &mut impl Write,
+    message: &impl Serialize,
+    limit: usize,
+) -> Result<(), FrameError> {
     let bytes = postcard::to_allocvec(message)
         .map_err(|error| FrameError::Malformed { bytes: 0, reason: error.to_string() })?;
-    write(output, &bytes)
+    write_at_most(output, &bytes, limit)
 }
 
 fn decode<T: DeserializeOwned>(frame: &[u8]) -> Result<T, FrameError> {
@@ -189,7 +224,10 @@ mod tests {
         assert_eq!(error, "a frame of 4194305 bytes is longer than the limit of 4194304");
         let mut output = Vec::new();
         let error = write(&mut output, &vec![0; MAX_FRAME_BYTES + 1]).unwrap_err();
-        assert!(matches!(error, FrameError::TooLong { bytes: 4_194_305 }), "{error}");
+        assert!(
+            matches!(error, FrameError::TooLong { bytes: 4_194_305, limit: MAX_FRAME_BYTES }),
+            "{error}"
+        );
         assert_eq!(output, b"");
     }
 

@@ -17,7 +17,9 @@ mod greeting;
 mod message;
 mod path;
 
-pub use frame::{FrameError, MAX_FRAME_BYTES, read, receive, send, write};
+pub use frame::{
+    FrameError, MAX_FRAME_BYTES, read, receive, receive_at_most, send, send_at_most, write,
+};
 pub use greeting::{Greeting, PROTOCOL};
 pub use message::{
     Answer, Attributes, AttributesChange, CHUNK_BYTES, Call, Disk, Edited, Entry, Event, Exec,

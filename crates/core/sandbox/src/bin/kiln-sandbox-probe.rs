@@ -33,7 +33,7 @@ fn misbehave(name: &str, mut channel: Channel) -> Channel {
         "socket" => UdpSocket::bind("127.0.0.1:0").is_ok(),
         "file" => File::open("/etc/passwd").is_ok(),
         "executable memory" => process::executable_memory(),
-        "signal" => process::signal_parent(),
+        "signal" => process::signal(),
         "memory" => {
             let memory = vec![1_u8; 2 << 30];
             black_box(&memory).len() == 2 << 30
@@ -88,7 +88,7 @@ mod process {
         memory != libc::MAP_FAILED
     }
 
-    pub(crate) fn signal_parent() -> bool {
+    pub(crate) fn signal() -> bool {
         // SAFETY: signal 0 is none; no memory is involved.
         unsafe { libc::kill(libc::getpid(), 0) == 0 }
     }
