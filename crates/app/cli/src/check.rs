@@ -16,7 +16,7 @@ use crate::{EXIT_FAILED, EXIT_RISK, Hinted, open, output};
 
 /// Check all images and print one report.
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
-    let items = wanted(&args.items)?;
+    let items = kiln_guest::select(&args.items).map_err(no_item)?;
     if !args.open.attach.is_empty() && args.images.len() > 1 {
         bail!("--attach adds disks to one machine: name one IMAGE, not {}", args.images.len());
     }
@@ -53,20 +53,6 @@ fn exit_status(report: &Report, fail_on: FailOn) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
-}
-
-/// The items that were asked for, each once and in the order of the report; all of the standard ones
-/// where none was.
-fn wanted(names: &[String]) -> Result<Vec<&'static Check>> {
-    if names.is_empty() {
-        return Ok(CHECKS.to_vec());
-    }
-    let asked = names
-        .iter()
-        .map(|name| kiln_guest::find(name).map(|check| check.name).ok_or_else(|| no_item(name)))
-        .collect::<Result<Vec<_>>>()?;
-    let all = CHECKS.iter().chain(EXTRA_CHECKS).copied();
-    Ok(all.filter(|check| asked.contains(&check.name)).collect())
 }
 
 fn no_item(name: &str) -> anyhow::Error {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use kiln_disk::{NoSiblings, OpenOptions};
-use kiln_guest::{CHECKS, Check, Declared};
+use kiln_guest::Declared;
 use serde_json::json;
 
 use crate::remote::RemoteSource;
@@ -63,7 +63,8 @@ fn run(sealed: impl FnOnce(&str, Channel) -> Channel) -> io::Result<()> {
 }
 
 fn check(job: &Job, channel: Channel) -> kiln_disk::Result<Vec<u8>> {
-    let items = wanted(&job.items)?;
+    let items = kiln_guest::select(&job.items)
+        .map_err(|name| kiln_disk::Error::unsupported(format!("there is no item '{name}'")))?;
     let source = Arc::new(RemoteSource::new(job.size_bytes, channel));
     let options = OpenOptions::default();
     let image = kiln_disk::open_source(source, &job.location, Arc::new(NoSiblings), &options)?;
@@ -83,15 +84,4 @@ fn check(job: &Job, channel: Channel) -> kiln_disk::Result<Vec<u8>> {
         "items": kiln_guest::run(&inspection, &items),
     });
     Ok(report.to_string().into_bytes())
-}
-
-fn wanted(names: &[String]) -> kiln_disk::Result<Vec<&'static Check>> {
-    if names.is_empty() {
-        return Ok(CHECKS.to_vec());
-    }
-    let find = |name: &String| {
-        kiln_guest::find(name)
-            .ok_or_else(|| kiln_disk::Error::unsupported(format!("there is no item '{name}'")))
-    };
-    names.iter().map(find).collect()
 }

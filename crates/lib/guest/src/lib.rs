@@ -19,7 +19,7 @@ mod testing;
 pub use boot::{Boot, BootChain, BootEntry, BootFact, Firmware, FirmwareKind, Loader};
 pub use check::{
     CHECKS, Check, EXTRA_CHECKS, Evidence, Finding, Item, Level, Outcome, Status, Summary, find,
-    nvme_drivers, run, suggest, virtio_drivers,
+    nvme_drivers, run, select, suggest, virtio_drivers,
 };
 pub use initramfs::{
     CpioError, CpioWriter, Generator, Initramfs, Segment, SegmentError, SegmentFile,

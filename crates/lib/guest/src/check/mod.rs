@@ -39,7 +39,7 @@ use crate::{Guest, Inspection, Result};
 
 pub use nvme::nvme_drivers;
 pub(crate) use run::nearest;
-pub use run::{Summary, find, run, suggest};
+pub use run::{Summary, find, run, select, suggest};
 pub use virtio::virtio_drivers;
 
 /// The items of the vendor's check, in its order.

@@ -48,6 +48,23 @@ pub fn find(name: &str) -> Option<&'static Check> {
     all().find(|check| check.name.eq_ignore_ascii_case(name))
 }
 
+/// The items of these names, each once and in the order of the report; the standard ones where there
+/// is no name.
+///
+/// # Errors
+///
+/// The first name that no item has.
+pub fn select(names: &[String]) -> std::result::Result<Vec<&'static Check>, &str> {
+    if names.is_empty() {
+        return Ok(CHECKS.to_vec());
+    }
+    let asked = names
+        .iter()
+        .map(|name| find(name).map(|check| check.name).ok_or(name.as_str()))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(all().filter(|check| asked.contains(&check.name)).collect())
+}
+
 /// The names of items that look like `name`, the likeliest first; for "did you mean".
 pub fn suggest(name: &str) -> Vec<&'static str> {
     nearest(bare(name), all().map(|check| check.name))
