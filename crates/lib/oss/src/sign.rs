@@ -52,6 +52,13 @@ impl Request<'_> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The headers whose names are `wanted`, sorted, a line each, as both versions sign them.
+    fn header_lines(&self, wanted: impl Fn(&str) -> bool) -> String {
+        let mut headers: Vec<_> = self.headers.iter().filter(|(name, _)| wanted(name)).collect();
+        headers.sort_by_key(|(name, _)| name);
+        headers.iter().flat_map(|(name, value)| [name, ":", value.trim(), "\n"]).collect()
+    }
+
     /// A query parameter that a signed URL cannot do without.
     fn needed(&self, name: &'static str) -> Result<&str, SignError> {
         self.parameter(name).filter(|value| !value.is_empty()).ok_or(SignError::Missing { name })
@@ -238,6 +245,15 @@ impl Presented {
             Err(SignError::Mismatch { string_to_sign })
         }
     }
+}
+
+/// Parameters as both versions sign them; one without a value has no `=`.
+fn joined<'a>(pairs: impl Iterator<Item = &'a (String, String)>) -> String {
+    let text = |(name, value): &(String, String)| match value.as_str() {
+        "" => name.clone(),
+        value => format!("{name}={value}"),
+    };
+    pairs.map(text).collect::<Vec<_>>().join("&")
 }
 
 fn within_skew(at_s: i64, now_s: i64) -> Result<(), SignError> {

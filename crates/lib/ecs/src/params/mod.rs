@@ -130,9 +130,9 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// The query or form body of pairs, ready to be sent.
-pub fn encode(pairs: &[(String, String)]) -> String {
+pub fn encode<'a>(pairs: impl IntoIterator<Item = &'a (String, String)>) -> String {
     let enc = crate::sign::enc;
-    let pairs: Vec<_> = pairs.iter().map(|(k, v)| format!("{}={}", enc(k), enc(v))).collect();
+    let pairs: Vec<_> = pairs.into_iter().map(|(k, v)| format!("{}={}", enc(k), enc(v))).collect();
     pairs.join("&")
 }
 

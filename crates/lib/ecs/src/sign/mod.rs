@@ -10,6 +10,7 @@ pub mod v3;
 
 pub use error::AuthError;
 
+use crate::params::encode;
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -86,8 +87,7 @@ pub fn enc(text: &str) -> String {
 fn canonical<'a>(pairs: impl Iterator<Item = &'a (String, String)>) -> String {
     let mut pairs: Vec<_> = pairs.collect();
     pairs.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
-    let pairs: Vec<_> = pairs.iter().map(|(k, v)| format!("{}={}", enc(k), enc(v))).collect();
-    pairs.join("&")
+    encode(pairs)
 }
 
 /// Read `yyyy-MM-ddTHH:mm:ssZ`, the form of `Timestamp` and `x-acs-date`, and hold it to `now`.
@@ -108,11 +108,6 @@ pub fn check_time(text: &str, now: Timestamp) -> Result<Timestamp, AuthError> {
         return Err(AuthError::Expired);
     }
     Ok(time)
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Bytes of lower-case hex; `None` for anything else.
@@ -174,7 +169,7 @@ mod tests {
 
     #[test]
     fn hex_is_read_back_and_odd_text_is_refused() {
-        assert_eq!(unhex(&hex(&[0, 0xaf, 9])), Some(vec![0, 0xaf, 9]));
+        assert_eq!(unhex("00af09"), Some(vec![0, 0xaf, 9]));
         for odd in ["a", "AF", "g0", "é"] {
             assert_eq!(unhex(odd), None, "{odd}");
         }

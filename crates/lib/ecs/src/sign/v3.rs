@@ -1,7 +1,7 @@
 //! Version 3: ACS3-HMAC-SHA256 over method, path, query, some headers and the body's hash, sent
 //! as the header `Authorization`.
 
-use super::{AuthError, Request, canonical, hex, unhex};
+use super::{AuthError, Request, canonical, unhex};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -135,7 +135,7 @@ pub fn canonical_request(
 
 /// The string to sign of a canonical request.
 pub fn string_to_sign(canonical_request: &str) -> String {
-    format!("{ALGORITHM}\n{}", hex(&Sha256::digest(canonical_request)))
+    format!("{ALGORITHM}\n{:x}", Sha256::digest(canonical_request))
 }
 
 /// Sign a request with the key `credential`; the result's text is the `Authorization` header.
@@ -154,7 +154,7 @@ pub fn sign(
     Ok(Authorization {
         credential: credential.to_owned(),
         signed_headers: signed_headers.to_vec(),
-        signature: hex(&signature),
+        signature: format!("{signature:x}"),
     })
 }
 

@@ -285,10 +285,7 @@ pub struct ImageTag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        answer::Format,
-        params::{from_params, parse, to_params},
-    };
+    use crate::types::testing;
 
     /// Every parameter of the public model.
     const PARAMETERS: [&str; 32] = [
@@ -421,20 +418,11 @@ mod tests {
 
     #[test]
     fn every_parameter_is_read_and_sent_again() {
-        let mut pairs = Vec::new();
-        parse(&PARAMETERS.join("&"), &mut pairs).unwrap();
-        let request: DescribeImagesRequest = from_params(&pairs).unwrap();
-        let mut sent = to_params(&request).unwrap();
-        sent.sort();
-        pairs.sort();
-        assert_eq!(sent, pairs);
+        testing::are_read_and_sent_again::<DescribeImagesRequest>(&PARAMETERS);
     }
 
     #[test]
     fn every_field_of_the_answer_is_written_as_it_is_read() {
-        let full: serde_json::Value = serde_json::from_str(FULL).unwrap();
-        let answer: DescribeImagesResponse = serde_json::from_str(FULL).unwrap();
-        let text = Format::Json.answer("DescribeImages", "R", &answer).unwrap();
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), full);
+        testing::is_written_as_it_is_read::<DescribeImagesResponse>("DescribeImages", FULL);
     }
 }

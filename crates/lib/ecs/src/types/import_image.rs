@@ -95,10 +95,7 @@ pub struct ImportImageResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        answer::Format,
-        params::{from_params, parse, to_params},
-    };
+    use crate::types::testing;
 
     /// Every parameter of the public model.
     const PARAMETERS: [&str; 29] = [
@@ -143,20 +140,11 @@ mod tests {
 
     #[test]
     fn every_parameter_is_read_and_sent_again() {
-        let mut pairs = Vec::new();
-        parse(&PARAMETERS.join("&"), &mut pairs).unwrap();
-        let request: ImportImageRequest = from_params(&pairs).unwrap();
-        let mut sent = to_params(&request).unwrap();
-        sent.sort();
-        pairs.sort();
-        assert_eq!(sent, pairs);
+        testing::are_read_and_sent_again::<ImportImageRequest>(&PARAMETERS);
     }
 
     #[test]
     fn every_field_of_the_answer_is_written_as_it_is_read() {
-        let full: serde_json::Value = serde_json::from_str(FULL).unwrap();
-        let answer: ImportImageResponse = serde_json::from_str(FULL).unwrap();
-        let text = Format::Json.answer("ImportImage", "R", &answer).unwrap();
-        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), full);
+        testing::is_written_as_it_is_read::<ImportImageResponse>("ImportImage", FULL);
     }
 }

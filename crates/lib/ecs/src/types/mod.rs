@@ -27,3 +27,34 @@ pub struct Filter {
     /// What it has to be.
     pub value: Option<String>,
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! What every action's types are held to.
+
+    use crate::answer::Format;
+    use crate::params::{from_params, parse, to_params};
+    use serde::{Serialize, de::DeserializeOwned};
+
+    /// Every one of `parameters` is read into `T` and sent again as it was.
+    pub(crate) fn are_read_and_sent_again<T: Serialize + DeserializeOwned>(parameters: &[&str]) {
+        let mut pairs = Vec::new();
+        parse(&parameters.join("&"), &mut pairs).unwrap();
+        let request: T = from_params(&pairs).unwrap();
+        let mut sent = to_params(&request).unwrap();
+        sent.sort();
+        pairs.sort();
+        assert_eq!(sent, pairs);
+    }
+
+    /// Every field of `full`, whose `RequestId` is `R`, is read into `T` and written as it was.
+    pub(crate) fn is_written_as_it_is_read<T>(action: &str, full: &str)
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let answer: T = serde_json::from_str(full).unwrap();
+        let text = Format::Json.answer(action, "R", &answer).unwrap();
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(json(&text), json(full));
+    }
+}

@@ -123,7 +123,7 @@ pub fn complete_parts(body: &[u8]) -> Result<Vec<CompletePart>, RequestError> {
     let mut before = 0;
     let mut checked = Vec::with_capacity(parts.len());
     for RawPart { number, etag } in parts {
-        if !(1..=10_000).contains(&number) {
+        if number == 0 || number as usize > MAX_PARTS {
             return Err(RequestError::Number { found: number });
         }
         if number <= before {

@@ -9,7 +9,7 @@ use hmac::{Hmac, Mac};
 use jiff::fmt::rfc2822::DateTimeParser;
 use sha1::Sha1;
 
-use super::{Form, Presented, Request, SignError};
+use super::{Form, Presented, Request, SignError, joined};
 
 /// The query parameters that take part in a signature of version 1, sorted.
 ///
@@ -179,12 +179,7 @@ fn string_to_sign(request: &Request<'_>, date: &str) -> String {
         request.header("content-md5").unwrap_or_default(),
         request.header("content-type").unwrap_or_default(),
     );
-    let mut headers: Vec<_> =
-        request.headers.iter().filter(|(name, _)| name.starts_with("x-oss-")).collect();
-    headers.sort_by_key(|(name, _)| name);
-    for (name, value) in headers {
-        text.extend([name, ":", value.trim(), "\n"]);
-    }
+    text.push_str(&request.header_lines(|name| name.starts_with("x-oss-")));
     text.push('/');
     if let Some(bucket) = request.bucket {
         text.extend([bucket, "/", request.key.unwrap_or_default()]);
@@ -195,12 +190,8 @@ fn string_to_sign(request: &Request<'_>, date: &str) -> String {
         .filter(|(name, _)| SUB_RESOURCES.binary_search(&name.as_str()).is_ok())
         .collect();
     parameters.sort_by_key(|(name, _)| name);
-    for (at, (name, value)) in parameters.into_iter().enumerate() {
-        text.push(if at == 0 { '?' } else { '&' });
-        text.push_str(name);
-        if !value.is_empty() {
-            text.extend(["=", value]);
-        }
+    if !parameters.is_empty() {
+        text.extend(["?", &joined(parameters.into_iter())]);
     }
     text
 }

@@ -1,14 +1,13 @@
 //! Version 4: HMAC-SHA256 over the whole query, with a key that holds for one day and one region.
 
-use std::fmt::Write;
-
 use hmac::{Hmac, Mac};
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
-use super::{Form, Presented, Request, SignError};
+use super::{Form, Presented, Request, SignError, joined};
 
 /// The name of the version, in the header, the query and the string to sign.
 pub(super) const ALGORITHM: &str = "OSS4-HMAC-SHA256";
@@ -197,12 +196,12 @@ pub(super) fn signed(
     scope: &Scope,
     secret: &str,
 ) -> (String, String) {
-    let hash = hex(&Sha256::digest(canonical_request(request, &scope.additional)));
-    let text = format!("{ALGORITHM}\n{date}\n{}\n{hash}", scope.text());
+    let hash = Sha256::digest(canonical_request(request, &scope.additional));
+    let text = format!("{ALGORITHM}\n{date}\n{}\n{hash:x}", scope.text());
     let key = [&scope.day, &scope.region, "oss", "aliyun_v4_request"]
         .into_iter()
-        .fold(format!("aliyun_v4{secret}").into_bytes(), |key, part| hmac(&key, part));
-    let signature = hex(&hmac(&key, &text));
+        .fold(format!("aliyun_v4{secret}").into_bytes(), |key, part| hmac(&key, part).to_vec());
+    let signature = format!("{:x}", hmac(&key, &text));
     (text, signature)
 }
 
@@ -223,43 +222,20 @@ fn canonical_request(request: &Request<'_>, additional: &[String]) -> String {
         .map(|(name, value)| (encoded(name), encoded(value)))
         .collect();
     query.sort();
-    for (at, (name, value)) in query.iter().enumerate() {
-        text.push_str(if at == 0 { "" } else { "&" });
-        text.push_str(name);
-        if !value.is_empty() {
-            text.extend(["=", value]);
-        }
-    }
-    text.push('\n');
+    text.extend([&joined(query.iter()), "\n"]);
     let usual = ["content-type", "content-md5"];
-    let mut headers: Vec<_> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            name.starts_with("x-oss-")
-                || usual.contains(&name)
-                || additional.iter().any(|a| a == name)
-        })
-        .collect();
-    headers.sort_by_key(|(name, _)| name);
-    for (name, value) in headers {
-        text.extend([name, ":", value.trim(), "\n"]);
-    }
+    text.push_str(&request.header_lines(|name| {
+        name.starts_with("x-oss-")
+            || usual.contains(&name)
+            || additional.iter().any(|also| also == name)
+    }));
     let payload = request.header("x-oss-content-sha256").unwrap_or(UNSIGNED);
     text.extend(["\n", &additional.join(";"), "\n", payload]);
     text
 }
 
-fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+fn hmac(key: &[u8], text: &str) -> Output<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text.as_bytes());
-    mac.finalize().into_bytes().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes all that is written");
-        text
-    })
+    mac.finalize().into_bytes()
 }
