@@ -12,6 +12,8 @@ pub enum Prefix {
     Image,
     /// `t-`: a task.
     Task,
+    /// `s-`: a snapshot.
+    Snapshot,
 }
 
 impl Prefix {
@@ -19,6 +21,7 @@ impl Prefix {
         match self {
             Self::Image => "m-",
             Self::Task => "t-",
+            Self::Snapshot => "s-",
         }
     }
 }

@@ -1,0 +1,3 @@
+//! The ECS image API and the OSS API over HTTP.
+
+#![warn(missing_docs)]

@@ -1,0 +1,3 @@
+//! Where records, blobs and journals are kept.
+
+#![warn(missing_docs)]
