@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use kiln_model::{Image, Task};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sqlx::any::AnyRow;
-use sqlx::{Any, QueryBuilder, Row, Transaction};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 
 use crate::catalogue::{Catalogue, News};
 use crate::records::{Change, Token, TokenKey, Versioned};
@@ -117,53 +118,89 @@ pub(crate) async fn tasks(
     database: &Database,
     query: &TaskQuery,
 ) -> Result<Page<Task>, StoreError> {
-    let mut count = TaskFilter::new("SELECT COUNT(*) FROM tasks", query)?;
-    let total: i64 = count.0.build().fetch_one(database.pool()).await?.try_get(0)?;
-    let mut page = TaskFilter::new("SELECT revision, document, id FROM tasks", query)?;
-    page.0.push(" ORDER BY created DESC, id LIMIT ");
-    page.0.push_bind(i64::try_from(query.take).unwrap_or(i64::MAX));
-    page.0.push(" OFFSET ").push_bind(i64::try_from(query.skip).unwrap_or(i64::MAX));
-    let rows = page.0.build().fetch_all(database.pool()).await?;
+    let filter = TaskFilter::new(query)?;
+    let total: i64 = filter.read("COUNT(*)", "").fetch_one(database.pool()).await?.try_get(0)?;
+    let page = format!(
+        " ORDER BY created DESC, id LIMIT {} OFFSET {}",
+        limit(query.take),
+        limit(query.skip)
+    );
+    let rows = filter.read("revision, document, id", &page).fetch_all(database.pool()).await?;
     let items = rows.iter().map(|row| Ok(versioned(row)?.value)).collect::<Result<_, StoreError>>();
     Ok(Page { total: u64::try_from(total).unwrap_or(0), items: items? })
 }
 
-/// A statement about those tasks that a query means.
-struct TaskFilter(QueryBuilder<Any>);
+/// A number of rows in the range that both databases have.
+fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// Which tasks a query means: a condition, and the values that it names by number. (The builder of
+/// sqlx writes `?` for them, which PostgreSQL does not know.)
+#[derive(Default)]
+struct TaskFilter {
+    condition: String,
+    values: Vec<Value>,
+}
+
+enum Value {
+    Text(String),
+    Number(i64),
+}
 
 impl TaskFilter {
-    fn new(select: &'static str, query: &TaskQuery) -> Result<Self, StoreError> {
-        let mut filter = Self(QueryBuilder::new(select));
-        filter.0.push(" WHERE region = ").push_bind(query.region.clone());
-        filter.0.push(" AND owner = ").push_bind(query.owner.clone());
-        filter.0.push(" AND action <> 'CopyImage'");
+    fn new(query: &TaskQuery) -> Result<Self, StoreError> {
+        let text = |text: &String| Value::Text(text.clone());
+        let mut filter = Self::default();
+        filter.condition.push_str("action <> 'CopyImage'");
+        filter.and("region =", text(&query.region));
+        filter.and("owner =", text(&query.owner));
         if let Some(action) = &query.action {
-            filter.0.push(" AND action = ").push_bind(word(action)?);
+            filter.and("action =", Value::Text(word(action)?));
         }
         if let Some(status) = &query.status {
-            filter.0.push(" AND status = ").push_bind(word(status)?);
+            filter.and("status =", Value::Text(word(status)?));
         }
         if let Some(from) = query.created_from {
-            filter.0.push(" AND created >= ").push_bind(nanoseconds(from));
+            filter.and("created >=", Value::Number(nanoseconds(from)));
         }
         if let Some(to) = query.created_to {
-            filter.0.push(" AND created <= ").push_bind(nanoseconds(to));
+            filter.and("created <=", Value::Number(nanoseconds(to)));
         }
-        filter.one_of(" AND id IN (", &query.ids);
-        filter.one_of(" AND image IN (", &query.images);
+        filter.and_in("id", &query.ids);
+        filter.and_in("image", &query.images);
         Ok(filter)
     }
 
-    fn one_of(&mut self, start: &str, values: &[String]) {
+    /// Keeps a value, and answers its number.
+    fn number(&mut self, value: Value) -> usize {
+        self.values.push(value);
+        self.values.len()
+    }
+
+    fn and(&mut self, comparison: &str, value: Value) {
+        let number = self.number(value);
+        self.condition.push_str(&format!(" AND {comparison} ${number}"));
+    }
+
+    fn and_in(&mut self, column: &str, values: &[String]) {
         if values.is_empty() {
             return;
         }
-        self.0.push(start);
-        let mut list = self.0.separated(", ");
-        for value in values {
-            list.push_bind(value.clone());
-        }
-        self.0.push(")");
+        let numbers = values.iter().map(|value| self.number(Value::Text(value.clone())));
+        let list: Vec<String> = numbers.map(|number| format!("${number}")).collect();
+        self.condition.push_str(&format!(" AND {column} IN ({})", list.join(", ")));
+    }
+
+    /// A statement that reads columns of the tasks. No text of a client is in it, only numbers of
+    /// values.
+    fn read(&self, columns: &str, end: &str) -> Query<'_, Any, AnyArguments> {
+        let statement = format!("SELECT {columns} FROM tasks WHERE {}{end}", self.condition);
+        let query = sqlx::query(AssertSqlSafe(statement));
+        self.values.iter().fold(query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Number(number) => query.bind(number),
+        })
     }
 }
 
