@@ -103,8 +103,8 @@ fn a_page_of_a_hundred_thousand() {
         ("family", ImageQuery { family: Some("family-3".into()), ..base.clone() }, None),
     ] {
         let started = Instant::now();
-        let page = (0..10).map(|_| catalogue.images(&query)).last().unwrap();
-        lines.push(format!("{what}: {:?}, {} in all", started.elapsed() / 10, page.total));
+        let page = catalogue.images(&query);
+        lines.push(format!("{what}: {:?}, {} in all", started.elapsed(), page.total));
         assert!(page.total > 0 && total.is_none_or(|total| total == page.total), "{lines:?}");
     }
     #[allow(clippy::print_stdout)]

@@ -11,7 +11,7 @@ mod query;
 mod records;
 mod records_sql;
 
-pub use database::{Database, Dialect};
+pub use database::{Database, Dialect, Writer};
 pub use error::StoreError;
 pub use query::{ImageQuery, Page, Scope, TaskQuery};
 pub use records::{Change, Records, Token, TokenKey, Versioned};

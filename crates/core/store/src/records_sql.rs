@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use crate::catalogue::{Catalogue, News};
 use crate::records::{Change, Token, TokenKey, Versioned};
@@ -20,8 +20,6 @@ const TASKS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How long a process may be out of touch before it has to read all images again.
 const DELETIONS_KEPT: SignedDuration = SignedDuration::from_hours(24);
-
-type Writer = Transaction<'static, Any>;
 
 /// The row of the counter.
 pub(crate) struct Counter {
@@ -38,12 +36,12 @@ pub(crate) async fn counter(database: &Database) -> Result<Counter, StoreError> 
     Ok(Counter { revision: row.try_get(0)?, horizon: row.try_get(1)? })
 }
 
-pub(crate) async fn next_revision(writer: &mut Writer) -> Result<i64, StoreError> {
+pub(crate) async fn next_revision(writer: &mut AnyConnection) -> Result<i64, StoreError> {
     sqlx::query("UPDATE record_counter SET revision = revision + 1 WHERE id = 1")
-        .execute(&mut **writer)
+        .execute(&mut *writer)
         .await?;
     let row = sqlx::query("SELECT revision FROM record_counter WHERE id = 1")
-        .fetch_one(&mut **writer)
+        .fetch_one(&mut *writer)
         .await?;
     Ok(row.try_get(0)?)
 }
@@ -236,7 +234,7 @@ pub(crate) async fn token(
 
 /// Makes one change as part of the transaction of a revision.
 pub(crate) async fn write(
-    writer: &mut Writer,
+    writer: &mut AnyConnection,
     change: &Change,
     revision: i64,
 ) -> Result<(), StoreError> {
@@ -254,7 +252,11 @@ pub(crate) async fn write(
     }
 }
 
-async fn insert_image(writer: &mut Writer, image: &Image, revision: i64) -> Result<(), StoreError> {
+async fn insert_image(
+    writer: &mut AnyConnection,
+    image: &Image,
+    revision: i64,
+) -> Result<(), StoreError> {
     let done = sqlx::query(
         "INSERT INTO images (region, id, owner, name, status, revision, document) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (region, owner, name) DO NOTHING",
@@ -266,14 +268,14 @@ async fn insert_image(writer: &mut Writer, image: &Image, revision: i64) -> Resu
     .bind(word(&image.status)?)
     .bind(revision)
     .bind(document(image)?)
-    .execute(&mut **writer)
+    .execute(&mut *writer)
     .await
     .map_err(|error| unless_unique(error, StoreError::Conflict))?;
     if done.rows_affected() == 0 { Err(StoreError::DuplicateName) } else { Ok(()) }
 }
 
 async fn update_image(
-    writer: &mut Writer,
+    writer: &mut AnyConnection,
     image: &Versioned<Image>,
     revision: i64,
 ) -> Result<(), StoreError> {
@@ -290,14 +292,14 @@ async fn update_image(
     .bind(&value.region)
     .bind(&value.id)
     .bind(known)
-    .execute(&mut **writer)
+    .execute(&mut *writer)
     .await
     .map_err(|error| unless_unique(error, StoreError::DuplicateName))?;
     if done.rows_affected() == 0 { Err(StoreError::Conflict) } else { Ok(()) }
 }
 
 async fn delete_image(
-    writer: &mut Writer,
+    writer: &mut AnyConnection,
     region: &str,
     id: &str,
     known: i64,
@@ -307,7 +309,7 @@ async fn delete_image(
         .bind(region)
         .bind(id)
         .bind(known)
-        .execute(&mut **writer)
+        .execute(&mut *writer)
         .await?;
     if done.rows_affected() == 0 {
         return Err(StoreError::Conflict);
@@ -321,14 +323,14 @@ async fn delete_image(
     .bind(id)
     .bind(revision)
     .bind(nanoseconds(Timestamp::now()))
-    .execute(&mut **writer)
+    .execute(&mut *writer)
     .await?;
     Ok(())
 }
 
 /// Writes a task: a new one, or over one of the revision `known`.
 async fn write_task(
-    writer: &mut Writer,
+    writer: &mut AnyConnection,
     task: &Task,
     revision: i64,
     known: Option<i64>,
@@ -361,11 +363,15 @@ async fn write_task(
     if let Some(known) = known {
         query = query.bind(known);
     }
-    let done = query.execute(&mut **writer).await?;
+    let done = query.execute(&mut *writer).await?;
     if done.rows_affected() == 0 { Err(StoreError::Conflict) } else { Ok(()) }
 }
 
-async fn remember(writer: &mut Writer, key: &TokenKey, token: &Token) -> Result<(), StoreError> {
+async fn remember(
+    writer: &mut AnyConnection,
+    key: &TokenKey,
+    token: &Token,
+) -> Result<(), StoreError> {
     let Token { parameters, answer, created } = token.clone();
     let done = sqlx::query(
         "INSERT INTO tokens (account, region, action, token, created, document) \
@@ -377,13 +383,13 @@ async fn remember(writer: &mut Writer, key: &TokenKey, token: &Token) -> Result<
     .bind(&key.token)
     .bind(nanoseconds(created))
     .bind(document(&TokenDocument { parameters, answer, created })?)
-    .execute(&mut **writer)
+    .execute(&mut *writer)
     .await?;
     if done.rows_affected() == 0 { Err(StoreError::DuplicateToken) } else { Ok(()) }
 }
 
 pub(crate) async fn forget_before(
-    writer: &mut Writer,
+    writer: &mut AnyConnection,
     before: Timestamp,
 ) -> Result<(), StoreError> {
     let ago = |kept| nanoseconds(before.saturating_sub(kept).unwrap_or(Timestamp::MIN));
@@ -394,14 +400,14 @@ pub(crate) async fn forget_before(
          (SELECT MAX(revision) FROM deleted_images WHERE deleted < $1), horizon) WHERE id = 1",
     )
     .bind(deletions)
-    .execute(&mut **writer)
+    .execute(&mut *writer)
     .await?;
     for (statement, limit) in [
         ("DELETE FROM deleted_images WHERE deleted < $1", deletions),
         ("DELETE FROM tokens WHERE created < $1", nanoseconds(before)),
         ("DELETE FROM tasks WHERE ended > 0 AND ended < $1", ago(TASKS_KEPT)),
     ] {
-        sqlx::query(statement).bind(limit).execute(&mut **writer).await?;
+        sqlx::query(statement).bind(limit).execute(&mut *writer).await?;
     }
     Ok(())
 }
