@@ -1,0 +1,4 @@
+//! The ECS image API.
+
+pub mod actions;
+pub mod instance_types;
