@@ -3,8 +3,15 @@
 //! Every field is optional: which one an action needs, and what it may hold, is the action's rule
 //! with the action's error code. Here only names and types of the wire are kept.
 
+pub mod copy;
 pub mod describe_images;
+pub mod images;
 pub mod import_image;
+pub mod instance_types;
+pub mod regions;
+pub mod share;
+pub mod tags;
+pub mod tasks;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +24,10 @@ pub struct Tag {
     /// The value, maybe empty.
     pub value: Option<String>,
 }
+
+/// The answer of an action that answers with nothing but its `RequestId`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
 
 /// A filter of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,5 +67,16 @@ pub(crate) mod testing {
         let text = Format::Json.answer(action, "R", &answer).unwrap();
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(json(&text), json(full));
+    }
+
+    /// `full`, read into `T`, is written in XML as `fields` below the root of the action.
+    pub(crate) fn is_written_in_xml<T>(action: &str, full: &str, fields: &str)
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let answer: T = serde_json::from_str(full).unwrap();
+        let text = Format::Xml.answer(action, "R", &answer).unwrap();
+        let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+        assert_eq!(text, format!("{head}<{action}Response>{fields}</{action}Response>"));
     }
 }
