@@ -2,4 +2,6 @@
 
 #![warn(missing_docs)]
 
+pub mod accounts;
 pub mod ecs;
+pub mod regions;
