@@ -1,3 +1,9 @@
 //! Where records, blobs and journals are kept.
 
 #![warn(missing_docs)]
+
+mod database;
+mod error;
+
+pub use database::{Database, Dialect, Writer};
+pub use error::StoreError;
