@@ -4,6 +4,8 @@
 
 mod database;
 mod error;
+mod journal;
 
 pub use database::{Database, Dialect, Writer};
 pub use error::StoreError;
+pub use journal::Journal;
