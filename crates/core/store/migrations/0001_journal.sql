@@ -45,6 +45,8 @@ CREATE TABLE journal_messages (
     position BIGINT NOT NULL,
     instance TEXT NOT NULL,
     item TEXT NOT NULL,
+    -- 1 where an orchestration that is not there yet may take it.
+    starts BIGINT NOT NULL,
     visible BIGINT NOT NULL,
     token TEXT,
     attempts BIGINT NOT NULL

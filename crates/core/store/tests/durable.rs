@@ -1,0 +1,104 @@
+//! Orchestrations over the journal: what was done stays done when the process goes, and how long a
+//! step takes.
+
+#![allow(clippy::print_stderr)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use duroxide::runtime::registry::ActivityRegistry;
+use duroxide::runtime::{Runtime, RuntimeOptions};
+use duroxide::{
+    ActivityContext, Client, OrchestrationContext, OrchestrationRegistry, OrchestrationStatus,
+};
+use kiln_store::{Database, Journal};
+
+async fn journal(folder: &tempfile::TempDir) -> Arc<Journal> {
+    let url = format!("sqlite://{}/kiln.db", folder.path().display());
+    Arc::new(Journal::new(Database::open(&url).await.unwrap()))
+}
+
+fn options() -> RuntimeOptions {
+    RuntimeOptions {
+        orchestrator_lock_timeout: Duration::from_secs(1),
+        worker_lock_timeout: Duration::from_secs(1),
+        ..RuntimeOptions::default()
+    }
+}
+
+/// As many steps, one after another, as the input says.
+fn orchestrations() -> OrchestrationRegistry {
+    let steps = |context: OrchestrationContext, input: String| async move {
+        let steps: usize = input.parse().map_err(|error| format!("{error}"))?;
+        for step in 0..steps {
+            context.schedule_activity("step", step.to_string()).await?;
+        }
+        Ok("done".to_owned())
+    };
+    OrchestrationRegistry::builder().register("steps", steps).build()
+}
+
+/// Three steps; the first process goes away while the second step runs, which never ends there.
+#[tokio::test]
+async fn what_was_done_stays_done_when_the_process_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended: Arc<[AtomicUsize; 3]> = Arc::default();
+    for process in 0..2 {
+        let counts = ended.clone();
+        let step = move |_: ActivityContext, input: String| {
+            let counts = counts.clone();
+            async move {
+                let step: usize = input.parse().unwrap();
+                if process == 0 && step == 1 {
+                    std::future::pending::<()>().await;
+                }
+                counts[step].fetch_add(1, Ordering::SeqCst);
+                Ok(String::new())
+            }
+        };
+        let activities = ActivityRegistry::builder().register("step", step).build();
+        let store = journal(&folder).await;
+        let runtime =
+            Runtime::start_with_options(store.clone(), activities, orchestrations(), options())
+                .await;
+        let client = Client::new(store);
+        if process == 0 {
+            client.start_orchestration("one", "steps", "3").await.unwrap();
+            let start = Instant::now();
+            while ended[0].load(Ordering::SeqCst) == 0 {
+                assert!(start.elapsed() < Duration::from_secs(30), "the first step never ran");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            runtime.shutdown(Some(0)).await;
+        } else {
+            let status =
+                client.wait_for_orchestration("one", Duration::from_secs(60)).await.unwrap();
+            assert!(matches!(status, OrchestrationStatus::Completed { .. }), "{status:?}");
+            runtime.shutdown(None).await;
+        }
+    }
+    assert_eq!(
+        ended.iter().map(|count| count.load(Ordering::SeqCst)).collect::<Vec<_>>(),
+        [1, 1, 1]
+    );
+}
+
+/// Prints, and judges nothing: the figure is the machine's.
+#[tokio::test]
+async fn time_of_a_step() {
+    const STEPS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let step = |_: ActivityContext, _: String| async move { Ok(String::new()) };
+    let activities = ActivityRegistry::builder().register("step", step).build();
+    let store = journal(&folder).await;
+    let runtime =
+        Runtime::start_with_options(store.clone(), activities, orchestrations(), options()).await;
+    let (client, start) = (Client::new(store), Instant::now());
+    client.start_orchestration("many", "steps", STEPS.to_string()).await.unwrap();
+    client.wait_for_orchestration("many", Duration::from_secs(120)).await.unwrap();
+    let each = start.elapsed().as_secs_f64() * 1000.0 / STEPS as f64;
+    eprintln!("{each:.2} ms for each of {STEPS} steps, one after another");
+    runtime.shutdown(None).await;
+}
