@@ -1,3 +1,5 @@
 //! The ECS image API and the OSS API over HTTP.
 
 #![warn(missing_docs)]
+
+pub mod oss;
