@@ -108,8 +108,9 @@ def test_parts(bucket, prefix):
     first = bucket.upload_part(key, upload, 1, b"x" * 102_400)
     parts = bucket.list_parts(key, upload).parts
     assert [(part.part_number, part.size) for part in parts] == [(1, 102_400), (2, 3)]
-    with pytest.raises(oss2.exceptions.InvalidPart):
+    with pytest.raises(oss2.exceptions.ServerError) as refused:
         bucket.complete_multipart_upload(key, upload, [oss2.models.PartInfo(3, first.etag)])
+    assert refused.value.code == "InvalidPart"
     bucket.abort_multipart_upload(key, upload)
     with pytest.raises(oss2.exceptions.NoSuchUpload):
         bucket.list_parts(key, upload)
