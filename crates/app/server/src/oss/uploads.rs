@@ -242,7 +242,12 @@ pub(super) async fn complete(call: &Call<'_>, bucket: &Bucket, key: &str, body: 
             pass_on(files, writer).await?
         }
     };
-    blocking(move || Ok(drop(fs::remove_dir_all(directory)))).await?;
+    blocking(move || {
+        // The object is there; what is left of its parts is no reason to tell of a failure.
+        drop(fs::remove_dir_all(directory));
+        Ok(())
+    })
+    .await?;
     let mut response = document(&CompleteMultipartUploadResult {
         location: format!("/{}/{}", bucket.settings.name, url_encoded(key)),
         bucket: bucket.settings.name.clone(),
