@@ -8,6 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kiln_model::{Decision, Policy, decide};
 
+use crate::oss::Credentials;
+
 /// A caller of the API: the key was found, and its signature was good.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -83,6 +85,19 @@ impl Accounts {
     /// Take another state from the next request on.
     pub(crate) fn replace(&self, state: State) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
+    }
+}
+
+impl Credentials for Accounts {
+    fn secret(&self, access_key_id: &str) -> Option<String> {
+        let state = self.now();
+        state.keys.get(access_key_id).filter(|key| !key.is_disabled).map(|key| key.secret.clone())
+    }
+
+    fn may(&self, access_key_id: &str, action: &str, resource: &str) -> bool {
+        let state = self.now();
+        let key = state.keys.get(access_key_id);
+        key.is_some_and(|key| !key.is_disabled && key.caller.may(action, resource))
     }
 }
 

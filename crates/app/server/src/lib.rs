@@ -12,6 +12,7 @@ mod first_key;
 mod listen;
 mod metrics;
 mod ops;
+pub mod oss;
 mod regions;
 mod run;
 

@@ -21,6 +21,7 @@ use crate::config::{Config, LogFormat};
 use crate::ecs::{self, Service};
 use crate::listen::{self, Bound};
 use crate::metrics::Metrics;
+use crate::oss::{self, OssState};
 use crate::regions::Regions;
 use crate::{first_key, ops};
 
@@ -121,7 +122,7 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let tls = listen::tls(config.tls.as_ref()).await?;
     // Addresses first: one that is taken should be told before any work is resumed.
     let ecs = Bound::new(config.listen, "the ECS API")?;
-    let oss = Bound::new(config.oss_listen, "the OSS API")?;
+    let oss_listener = Bound::new(config.oss_listen, "the OSS API")?;
     let ops = Bound::new(config.ops_listen, "health and metrics")?;
     let Opened { database, records, images, buckets } = open(&config).await?;
     let service = Arc::new(Service {
@@ -138,11 +139,17 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     if let Some(shown) = shown {
         std::io::stdout().write_all(shown.as_bytes()).context("standard output")?;
     }
-    tracing::info!(ecs = %ecs.address, oss = %oss.address, ops = %ops.address, "serving");
+    tracing::info!(ecs = %ecs.address, oss = %oss_listener.address, ops = %ops.address, "serving");
     let handle = Handle::new();
     let mut servers = JoinSet::new();
     servers.spawn(ecs.serve(ecs::router(Arc::clone(&service)), handle.clone(), tls.clone()));
-    let _ = (oss, tls);
+    let oss_state = OssState {
+        buckets: service.buckets.clone(),
+        credentials: Arc::new(accounts.clone()),
+        endpoint: String::new(),
+        spool: config.state.join("uploads"),
+    };
+    servers.spawn(oss_listener.serve(oss::router(oss_state), handle.clone(), tls));
     servers.spawn(ops.serve(ops::router(Arc::clone(&service)), handle.clone(), None));
     let background = background(&service, &config);
     let ended = until_told(&mut servers, &accounts, &reload, &config).await;

@@ -4,12 +4,14 @@
 //! clients read by position. Writing cannot fail for a value that these types can hold.
 
 mod complete;
+mod delete;
 mod error;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 pub use complete::{CompletePart, MAX_COMPLETE_BYTES, MAX_PARTS, RequestError, complete_parts};
+pub use delete::{DeleteEntry, DeleteRequest, DeleteResult, MAX_DELETE_KEYS, delete_request};
 pub use error::{Code, Error};
 
 /// A document's text, its XML declaration first.

@@ -52,6 +52,7 @@ codes! {
     BucketNotEmpty 409 "The bucket you tried to delete is not empty.",
     EntityTooLarge 400 "Your proposed upload exceeds the maximum allowed size.",
     EntityTooSmall 400 "Your proposed upload is smaller than the minimum allowed size.",
+    FileAlreadyExists 409 "The object you specified already exists and can not be overwritten.",
     InternalError 500 "Please contact the server administrator.",
     InvalidAccessKeyId 403 "The OSS Access Key Id you provided does not exist in our records.",
     InvalidArgument 400 "The argument you provided is invalid.",
@@ -71,5 +72,6 @@ codes! {
     NotImplemented 501 "The request needs a function that is not implemented.",
     PreconditionFailed 412 "At least one of the preconditions you specified did not hold.",
     RequestTimeTooSkewed 403 "The difference between the request time and the current time is too large.",
+    RequestTimeout 400 "The client did not send the body in time.",
     SignatureDoesNotMatch 403 "The request signature we calculated does not match the signature you provided.",
 }
