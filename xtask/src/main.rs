@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod bench;
+mod bench_import;
 mod bench_repair;
 mod boots;
 mod demo;
@@ -75,6 +76,15 @@ enum Bench {
     Check,
     /// Repairs of one image, beside virt-customize
     Repair,
+    /// Packing a raw disk as qcow2, beside qemu-img
+    Import {
+        /// This raw disk instead of a Debian one that is made
+        #[arg(long)]
+        image: Option<PathBuf>,
+        /// This program instead of one that is built
+        #[arg(long)]
+        kiln: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -82,6 +92,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo => demo::run_demo(),
         Command::Bench(Bench::Check) => bench::check(),
         Command::Bench(Bench::Repair) => bench_repair::repair(),
+        Command::Bench(Bench::Import { image, kiln }) => bench_import::import(image, kiln),
         Command::Test { tiers } => suite::run_tiers(&tiers),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;

@@ -59,6 +59,10 @@ pub(crate) const BENCH: Group = Group {
     packages: &["libguestfs-tools", "qemu-system-x86", "supermin", "time"],
 };
 
+/// What `cargo xtask bench import` compares kiln with.
+pub(crate) const IMPORT: Group =
+    Group { what_for: "the benchmark of imports", packages: &["qemu-utils", "time"] };
+
 /// A kernel for libguestfs' machine, on hosts that have none of their own.
 pub(crate) const HOST_KERNEL: Group =
     Group { what_for: "a kernel for libguestfs", packages: &["linux-image-cloud-amd64"] };

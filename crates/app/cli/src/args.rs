@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::convert::ConvertArgs;
 use crate::repair::RepairArgs;
 use crate::serve::{GcArgs, ServeArgs};
 
@@ -23,6 +24,7 @@ Start with:
   kiln inspect disk.qcow2    what is on it?
   kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
   kiln boot disk.qcow2       does it start?
+  kiln convert IN OUT        the same disk in another format
   kiln serve                 the image service, for SDKs and tools"
 )]
 pub(crate) struct Args {
@@ -36,6 +38,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Repair(Box<RepairArgs>),
     Boot(BootArgs),
+    Convert(ConvertArgs),
     Serve(ServeArgs),
     Gc(GcArgs),
     /// Print a shell completion script

@@ -3,6 +3,7 @@
 mod args;
 mod boot;
 mod check;
+mod convert;
 mod inspect;
 mod open;
 mod output;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Gc(args) => serve::collect(&args),
         Command::Completions { shell } => {

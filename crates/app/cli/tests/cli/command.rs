@@ -19,6 +19,7 @@ fn no_arguments_show_the_help() {
                    packages
       repair       Mend what `kiln check` finds in a Linux image, without running anything of it
       boot         Boot an image in QEMU and tell how far it comes
+      convert      Write the disk of an image as a new image, in another format or packed anew
       completions  Print a shell completion script
       man          Write the man pages into a folder
       help         Print this message or the help of the given subcommand(s)
@@ -32,6 +33,7 @@ fn no_arguments_show_the_help() {
       kiln inspect disk.qcow2    what is on it?
       kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
       kiln boot disk.qcow2       does it start?
+      kiln convert IN OUT        the same disk in another format
     "#);
 }
 

@@ -6,6 +6,7 @@
 mod boot;
 mod check;
 mod command;
+mod convert;
 mod disk;
 mod inspect;
 mod remote;
