@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 
+use crate::images::args::ImagesArgs;
 use crate::repair::RepairArgs;
 
 /// Check and repair disk images before they go to a cloud, without root
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Repair(Box<RepairArgs>),
     Boot(BootArgs),
+    Images(Box<ImagesArgs>),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
     Completions {

@@ -3,6 +3,7 @@
 mod args;
 mod boot;
 mod check;
+mod images;
 mod inspect;
 mod open;
 mod output;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Images(args) => images::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "kiln", &mut script);

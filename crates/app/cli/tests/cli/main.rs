@@ -7,6 +7,7 @@ mod boot;
 mod check;
 mod command;
 mod disk;
+mod images;
 mod inspect;
 mod remote;
 mod repair;
