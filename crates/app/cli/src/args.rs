@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::convert::ConvertArgs;
+use crate::images::args::ImagesArgs;
 use crate::repair::RepairArgs;
 use crate::serve::{GcArgs, ServeArgs};
 
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     Serve(ServeArgs),
     Gc(GcArgs),
+    Images(Box<ImagesArgs>),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
     Completions {

@@ -4,6 +4,7 @@ mod args;
 mod boot;
 mod check;
 mod convert;
+mod images;
 mod inspect;
 mod open;
 mod output;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Gc(args) => serve::collect(&args),
+        Command::Images(args) => images::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "kiln", &mut script);

@@ -20,6 +20,7 @@ fn no_arguments_show_the_help() {
       repair       Mend what `kiln check` finds in a Linux image, without running anything of it
       boot         Boot an image in QEMU and tell how far it comes
       convert      Write the disk of an image as a new image, in another format or packed anew
+      images       Manage the images of an endpoint of the ECS image API
       completions  Print a shell completion script
       man          Write the man pages into a folder
       help         Print this message or the help of the given subcommand(s)

@@ -8,6 +8,7 @@ mod check;
 mod command;
 mod convert;
 mod disk;
+mod images;
 mod inspect;
 mod remote;
 mod repair;
