@@ -434,7 +434,7 @@ def test_each_error_of_the_content(site, sdk, objects, name, more, status, code)
     assert ended["OperationProgressSet"]["OperationProgress"][0]["ErrorCode"] == code
 
 
-def test_only_byol_for_windows_desktops_and_arm(site, sdk, objects):
+def test_other_windows_takes_its_own_licence_only(site, sdk, objects):
     """A licence of the cloud's own is only for what it sells licences of."""
     kiln.refused(
         sdk,
