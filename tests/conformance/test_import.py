@@ -375,7 +375,6 @@ ERRORS = [
         "DryRunOperation",
         "Request validation has been passed with DryRun flag set.",
     ),
-    ({"OwnerId": 1, "OwnerAccount": "a"}, 400, "InvalidOwner", None),
 ]
 
 # What the bytes of the object decide: the answer to the call, or the error of its task.

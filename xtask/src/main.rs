@@ -4,6 +4,7 @@
 mod bench;
 mod bench_repair;
 mod boots;
+mod crash;
 mod demo;
 mod diff_map;
 mod diff_walk;
@@ -12,10 +13,14 @@ mod fuzz_seeds;
 mod host;
 mod images;
 mod plant;
+mod postgres;
+mod python;
 mod real;
 mod repair_faults;
 mod repair_guests;
 mod repairs;
+mod serve_tests;
+mod server;
 mod setup;
 mod suite;
 mod tidy;
@@ -39,8 +44,8 @@ enum Command {
     Demo,
     /// Install what is missing and run all tests, or only the named tiers of them
     Test {
-        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, boot, repair,
-        /// repair-faults
+        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, serve, serve-postgres,
+        /// serve-crash, serve-faults, boot, repair, repair-faults
         tiers: Vec<String>,
     },
     /// Build the real images under target/fixtures (installs what is missing)

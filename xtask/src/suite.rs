@@ -6,7 +6,9 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::host::{is_root, run, tier, workspace};
-use crate::{boots, diff_walk, images, real, repair_faults, repairs, setup, tidy};
+use crate::{
+    boots, crash, diff_walk, images, real, repair_faults, repairs, serve_tests, setup, tidy,
+};
 
 /// A tier: the name to ask for it by, and what it does.
 type Tier = (&'static str, fn() -> Result<()>);
@@ -23,6 +25,10 @@ const TIERS: &[Tier] = &[
     }),
     ("diff-map", || real::formats(&kiln("release")?)),
     ("faults", || real::test(&kiln("release")?)),
+    ("serve", || serve_tests::conformance(&kiln("dev")?)),
+    ("serve-postgres", || serve_tests::on_postgres(&kiln("dev")?)),
+    ("serve-crash", || crash::test(&kiln("dev")?)),
+    ("serve-faults", || serve_tests::faults(&kiln("dev")?)),
     ("boot", || boots::sound_disks(&kiln("release")?)),
     ("repair", || repairs::test(&kiln("release")?, repairs::USUAL)),
     ("repair-faults", || repair_faults::test(&kiln("release")?)),
@@ -72,7 +78,9 @@ fn cargo_test() -> Result<()> {
 /// Where it does not build.
 pub(crate) fn kiln(profile: &str) -> Result<PathBuf> {
     run(cargo().args(["build", "--locked", "--quiet", "-p", "kiln-cli", "--profile", profile]))?;
-    Ok(workspace().join("target").join(profile).join("kiln"))
+    // The folder of the profile `dev` is the only one that is not named after it.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(workspace().join("target").join(folder).join("kiln"))
 }
 
 fn cargo() -> Command {
