@@ -8,6 +8,7 @@ import urllib.parse
 
 import pytest
 import sdk
+import wire
 
 COMMON = {
     "AccessKeyId", "Action", "Format", "Signature", "SignatureMethod", "SignatureNonce",
@@ -108,3 +109,28 @@ def test_a_parameter_that_a_class_lacks_is_an_error(echo):
     for client in clients(echo):
         with pytest.raises(AssertionError):
             client.call("DeleteImage", ImageId="m-1", NoSuchThing="1")
+
+
+def test_requests_by_hand_are_signed_as_the_documentation_signs_its_examples():
+    signed = wire.v1(
+        sdk.Key("1", "testid", "testsecret"),
+        "DescribeRegions",
+        {},
+        Format="XML",
+        Timestamp="2016-02-23T12:46:24Z",
+        SignatureNonce="3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf",
+    )
+    assert signed["Signature"] == "OLeaidS1JvxuMvnyHOwuJ+uX5qY="
+    headers = wire.v3(
+        sdk.Key("1", "YourAccessKeyId", "YourAccessKeySecret"),
+        "RunInstances",
+        {
+            "ImageId": "win2019_1809_x64_dtc_zh-cn_40G_alibase_20230811.vhd",
+            "RegionId": "cn-shanghai",
+        },
+        "ecs.cn-shanghai.aliyuncs.com",
+        x_acs_date="2023-10-26T10:22:32Z",
+        x_acs_signature_nonce="3156853299f313e23d1673dc12e1703d",
+    )
+    expected = "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
+    assert headers["Authorization"].endswith(f"Signature={expected}")
