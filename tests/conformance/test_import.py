@@ -385,7 +385,7 @@ CONTENT_ERRORS = [
     ("blocks.vhd", {}, 403, "InvalidBlockSize.NotSupport"),
 ]
 
-# Codes that tests of their own below bring about.
+# Codes that tests of their own bring about, below and in test_quotas.
 BY_TESTS = {"ImageIsImporting", "QuotaExceed.Image", "InvalidLicenseType.BYOLOnly"}
 
 
@@ -464,20 +464,6 @@ def test_one_object_is_imported_once_at_a_time(site, sdk, objects):
         kiln.settled(sdk, first["ImageId"])
         kiln.settled(sdk, second["ImageId"])
     pytest.fail("five times two imports of one object were both taken")
-
-
-def test_no_more_images_than_the_quota(site, kind, objects):
-    """The account `small` may have one image only."""
-    client = site.connect(kind, "small")
-    parameters = sound(site, {})
-    try:
-        first = client.call("ImportImage", **parameters)
-        kiln.settled(client, first["ImageId"])
-    except sdks.Refusal as refusal:
-        assert refusal.code == "QuotaExceed.Image", "it has one of the client before"
-    kiln.refused(
-        client, "ImportImage", 403, "QuotaExceed.Image", "The Image Quota exceeds.", **sound(site, {})
-    )
 
 
 def test_every_documented_code_has_a_test_or_a_reason():

@@ -40,7 +40,7 @@ def test_what_is_shared_is_not_owned(site, sdk, other, objects):
     sdk.call("ModifyImageSharePermission", ImageId=image_id, AddAccount=[account])
     for action, more in [
         ("ModifyImageAttribute", {"Description": "mine"}),
-        ("ModifyImageSharePermission", {"AddAccount": [site.keys["small"].account]}),
+        ("ModifyImageSharePermission", {"AddAccount": [site.keys["third"].account]}),
         ("DescribeImageSharePermission", {}),
         ("ExportImage", {"OSSBucket": site.buckets["usable"]}),
     ]:
@@ -76,7 +76,7 @@ def test_a_private_image_is_absent(site, other, kept, action, more, status):
     named = {"USABLE": site.buckets["usable"], "OTHER": site.other_region}
     more = {name: named.get(value, value) if isinstance(value, str) else value for name, value in more.items()}
     if "AddAccount" in more:
-        more["AddAccount"] = [site.keys["small"].account]
+        more["AddAccount"] = [site.keys["third"].account]
     unknown = kiln.refused(other, action, status, "InvalidImageId.NotFound", ImageId="m-" + "0" * 20, **more)
     private = kiln.refused(other, action, status, "InvalidImageId.NotFound", ImageId=kept, **more)
     assert unknown.message == private.message

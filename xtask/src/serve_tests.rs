@@ -21,7 +21,16 @@ const SMALL_MIB: u32 = 64;
 /// Where one of them notices a difference.
 pub(crate) fn conformance(kiln: &Path) -> Result<()> {
     setup::ensure(&[setup::FIXTURES])?;
-    with_server(kiln, None, |server| python::pytest(&python::tests(), &server.site(), &[]))
+    let tests = python::tests();
+    with_server(kiln, None, |server| {
+        python::pytest(&tests, &server.site(), &["-m", "not quota"])
+    })?;
+    let folder = tempfile::Builder::new().prefix("kiln-quota-").tempdir()?;
+    let mut server = Server::prepare(kiln, folder.path(), None)?;
+    server.limit_images(1)?;
+    server.start()?;
+    python::pytest(&tests, &server.site(), &["-m", "quota"])?;
+    server.stop()
 }
 
 /// What the store promises, on PostgreSQL; and the short part of the conformance tests there.

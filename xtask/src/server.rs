@@ -35,7 +35,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("main", MAIN_ACCOUNT, "admin"),
     ("restricted", MAIN_ACCOUNT, "restricted"),
     ("other", "1000000000000002", "admin"),
-    ("small", "1000000000000003", "admin"),
+    ("third", "1000000000000003", "admin"),
 ];
 
 /// A server, running or not.
@@ -75,6 +75,16 @@ impl Server {
         fs::write(server.config(), server.configuration())?;
         fs::write(server.site(), format!("{:#}", server.description()))?;
         Ok(server)
+    }
+
+    /// Let an account have that many images in a region.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration cannot be written.
+    pub(crate) fn limit_images(&self, count: u64) -> Result<()> {
+        let text = format!("{}\n[quotas]\nimages = {count}\n", self.configuration());
+        Ok(fs::write(self.config(), text)?)
     }
 
     /// Start it and wait until it says that it is ready.
@@ -229,7 +239,7 @@ impl Server {
         );
         for region in REGIONS {
             let url = format!("fs://{}", self.store(region).display());
-            text += &format!("\n[[region]]\nid = {region:?}\nstore = {url:?}\n");
+            text += &format!("\n[[region]]\nid = {region:?}\nurl = {url:?}\n");
         }
         for (part, name, region, authorized) in BUCKETS {
             let url = format!("fs://{}", self.bucket(part).display());
@@ -266,9 +276,6 @@ fn accounts() -> String {
     for (_, account, user) in KEYS {
         if last != *account {
             text += &format!("\n[[account]]\nid = {account:?}\n");
-            if account.ends_with('3') {
-                text += "quota.images = 1\n";
-            }
             last = account;
         }
         let (id, secret) = key(account, user);
