@@ -1,3 +1,19 @@
-//! The ECS image API and the OSS API over HTTP.
+//! The image service over HTTP: the ECS API, the OSS API, and what an operator needs to see.
+//!
+//! This crate knows HTTP and configuration. What an action does is in `kiln-factory`, what it looks
+//! like on the wire in `kiln-ecs` and `kiln-oss`.
 
 #![warn(missing_docs)]
+
+mod accounts;
+mod config;
+mod ecs;
+mod first_key;
+mod listen;
+mod metrics;
+mod ops;
+mod regions;
+mod run;
+
+pub use config::{Config, ConfigError, LogFormat, Tls};
+pub use run::{collect, serve};

@@ -5,6 +5,7 @@
 
 pub mod bundle;
 mod error;
+pub mod images;
 pub mod repair;
 
 pub use error::{Error, Result};

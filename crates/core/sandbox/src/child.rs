@@ -10,9 +10,10 @@ use kiln_disk::{NoSiblings, OpenOptions};
 use kiln_guest::Declared;
 use serde_json::json;
 
-use crate::remote::RemoteSource;
-use crate::seal::seal;
-use crate::wire::{self, Ask, Channel, Job, cut};
+use crate::converting::{self, Files};
+use crate::remote::{Line, RemoteSource};
+use crate::seal::{Rights, seal};
+use crate::wire::{self, Ask, Channel, CheckJob, Job, cut};
 
 /// What a program does that was started with [`crate::CHILD_ARGUMENT`]. Call it before any thread
 /// is started and any file is opened; exit with what it returns.
@@ -34,16 +35,31 @@ pub fn child_with(sealed: impl FnOnce(&str, Channel) -> Channel) -> ExitCode {
 fn run(sealed: impl FnOnce(&str, Channel) -> Channel) -> io::Result<()> {
     let mut channel = Channel::default();
     let job: Job = wire::receive(&mut channel)?;
+    let files = match &job {
+        Job::Check(_) => Files::default(),
+        Job::Convert(job) => Files::receive(job)?,
+    };
     // The C library sets up handlers, and looks at the machine, when the first thread starts.
     if thread::spawn(|| black_box(vec![0_u8; 1])).join().is_err() {
         return Err(io::Error::other("no thread could be started"));
     }
-    match seal(job.address_space_bytes, job.cpu_seconds) {
+    match seal(&rights(&job, &files)) {
         Ok(landlock) => wire::send(&mut channel, &Ask::Sealed(landlock))?,
         Err(reason) => return wire::send(&mut channel, &Ask::NotSealed(cut(&reason))),
     }
-    let channel = sealed(&job.location, channel);
-    let last = check(&job, channel);
+    let location = match &job {
+        Job::Check(job) => &job.location,
+        Job::Convert(job) => &job.location,
+    };
+    let line = Line::new(sealed(location, channel));
+    let last = match &job {
+        Job::Check(job) => check(job, line).map_err(|error| Ask::Refused {
+            kind: wire::kind_code(error.kind()),
+            message: cut(&error.to_string()),
+            hint: error.hint_text().map(cut),
+        }),
+        Job::Convert(job) => converting::convert(job, files, line),
+    };
     let mut channel = Channel::default();
     match last {
         Ok(json) => {
@@ -51,21 +67,23 @@ fn run(sealed: impl FnOnce(&str, Channel) -> Channel) -> io::Result<()> {
             wire::send(&mut channel, &Ask::Done { length })?;
             channel.write_all(&json)
         }
-        Err(error) => wire::send(
-            &mut channel,
-            &Ask::Refused {
-                kind: wire::kind_code(error.kind()),
-                message: cut(&error.to_string()),
-                hint: error.hint_text().map(cut),
-            },
-        ),
+        Err(told) => wire::send(&mut channel, &told),
     }
 }
 
-fn check(job: &Job, channel: Channel) -> kiln_disk::Result<Vec<u8>> {
+fn rights(job: &Job, files: &Files) -> Rights {
+    let (address_space_bytes, cpu_seconds) = match job {
+        Job::Check(job) => (job.address_space_bytes, job.cpu_seconds),
+        Job::Convert(job) => (job.address_space_bytes, job.cpu_seconds),
+    };
+    let (input, output) = files.numbers();
+    Rights { address_space_bytes, cpu_seconds, input, output }
+}
+
+fn check(job: &CheckJob, line: Arc<Line>) -> kiln_disk::Result<Vec<u8>> {
     let items = kiln_guest::select(&job.items)
         .map_err(|name| kiln_disk::Error::unsupported(format!("there is no item '{name}'")))?;
-    let source = Arc::new(RemoteSource::new(job.size_bytes, channel));
+    let source = Arc::new(RemoteSource::new(job.size_bytes, line));
     let options = OpenOptions::default();
     let image = kiln_disk::open_source(source, &job.location, Arc::new(NoSiblings), &options)?;
     let declared = Declared {

@@ -9,12 +9,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kiln_disk::{Error, ExtentKind, Kind, Source};
+use kiln_disk::Source;
 use kiln_guest::Declared;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::seal::Landlock;
-use crate::wire::{self, Answer, Ask, Job, MAX_RANGE_BYTES, cut, kind_code};
+use crate::serve::Served;
+use crate::wire::{self, Ask, CheckJob, Job, cut};
 use crate::{CHILD_ARGUMENT, SandboxError};
 
 /// How long a child may take to die after it has closed its connection.
@@ -96,8 +97,7 @@ pub fn check(program: &Path, request: &Request, limits: &Limits) -> Result<Repor
         request,
         limits,
         landlock: None,
-        ranges: 0,
-        served_bytes: 0,
+        served: Served::new(&request.source, limits.ranges, limits.served_bytes),
     };
     match session.run() {
         Ok(report) => Ok(report),
@@ -107,22 +107,23 @@ pub fn check(program: &Path, request: &Request, limits: &Limits) -> Result<Repor
                 SandboxError::TimeLimit { limit: limits.wall }
             }
             io::ErrorKind::InvalidData => SandboxError::Protocol { reason: error.to_string() },
-            _ => {
-                let status = running.ended_by_itself();
-                judge(status, running.said(), limits)
-            }
+            _ => running.judged(&Bounds {
+                address_space_bytes: limits.address_space_bytes,
+                cpu_seconds: limits.cpu_seconds,
+                output_bytes: 0,
+            }),
         }),
     }
 }
 
 /// A child that does not outlive this.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stderr: UnixStream,
 }
 
 impl Running {
-    fn start(program: &Path) -> io::Result<(Self, UnixStream)> {
+    pub(crate) fn start(program: &Path) -> io::Result<(Self, UnixStream)> {
         let (stream, theirs) = UnixStream::pair()?;
         let (stderr, their_stderr) = UnixStream::pair()?;
         let child = Command::new(program)
@@ -137,6 +138,12 @@ impl Running {
             .process_group(0)
             .spawn()?;
         Ok((Self { child, stderr }, stream))
+    }
+
+    /// Why there is no answer of a child that has closed the connection.
+    pub(crate) fn judged(&mut self, bounds: &Bounds) -> SandboxError {
+        let status = self.ended_by_itself();
+        judge(status, self.said(), bounds)
     }
 
     /// How the child ended; none where it does not although it has closed the connection.
@@ -173,11 +180,22 @@ impl Drop for Running {
     }
 }
 
-fn judge(status: Option<ExitStatus>, said: String, limits: &Limits) -> SandboxError {
+/// What the system holds a child to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) address_space_bytes: u64,
+    pub(crate) cpu_seconds: u64,
+    pub(crate) output_bytes: u64,
+}
+
+fn judge(status: Option<ExitStatus>, said: String, limits: &Bounds) -> SandboxError {
     let Some(status) = status else { return SandboxError::NoAnswer { code: None, said } };
     match status.signal() {
         Some(libc::SIGSYS) => SandboxError::Forbidden { said },
         Some(libc::SIGXCPU) => SandboxError::CpuLimit { limit_seconds: limits.cpu_seconds },
+        Some(libc::SIGXFSZ) => {
+            SandboxError::TooMuch { what: "bytes written", limit: limits.output_bytes }
+        }
         // What the standard library writes before it aborts.
         Some(libc::SIGABRT) if said.contains("memory allocation of ") => {
             SandboxError::OutOfMemory { limit_bytes: limits.address_space_bytes }
@@ -188,7 +206,7 @@ fn judge(status: Option<ExitStatus>, said: String, limits: &Limits) -> SandboxEr
 }
 
 /// Why a session has no report.
-enum End {
+pub(crate) enum End {
     Known(SandboxError),
     /// The stream says no more than that; how the child ended may.
     Stream(io::Error),
@@ -205,8 +223,7 @@ struct Session<'a> {
     request: &'a Request,
     limits: &'a Limits,
     landlock: Option<Landlock>,
-    ranges: u64,
-    served_bytes: u64,
+    served: Served<'a>,
 }
 
 impl Session<'_> {
@@ -220,9 +237,11 @@ impl Session<'_> {
                     return known(SandboxError::Seal { reason: cut(&reason) });
                 }
                 Ask::Range { offset, length } if self.landlock.is_some() => {
-                    self.range(offset, length)?;
+                    self.served.range(&mut self.stream, offset, length)?;
                 }
-                Ask::Extent { offset } if self.landlock.is_some() => self.extent(offset)?,
+                Ask::Extent { offset } if self.landlock.is_some() => {
+                    self.served.extent(&mut self.stream, offset)?;
+                }
                 Ask::Done { length } => return self.done(length),
                 Ask::Refused { kind, message, hint } => {
                     let (kind, message) = (wire::kind_of(kind), cut(&message));
@@ -231,13 +250,16 @@ impl Session<'_> {
                 }
                 Ask::Sealed(_) => return protocol("it was sealed twice"),
                 Ask::Range { .. } | Ask::Extent { .. } => return protocol("it was not sealed"),
+                Ask::Progress { .. } | Ask::NotConverted { .. } => {
+                    return protocol("it answered as if it were to convert");
+                }
             }
         }
     }
 
     fn job(&self) -> Job {
         let Declared { platform, boot_mode, architecture, nvme } = self.request.declared.clone();
-        Job {
+        Job::Check(CheckJob {
             location: cut(&self.request.location),
             size_bytes: self.request.source.size_bytes(),
             platform,
@@ -247,49 +269,7 @@ impl Session<'_> {
             items: self.request.items.clone(),
             address_space_bytes: self.limits.address_space_bytes,
             cpu_seconds: self.limits.cpu_seconds,
-        }
-    }
-
-    fn count(&mut self, bytes: u64) -> Result<(), End> {
-        self.ranges += 1;
-        self.served_bytes = self.served_bytes.saturating_add(bytes);
-        if self.ranges > self.limits.ranges {
-            return known(SandboxError::TooMuch { what: "reads", limit: self.limits.ranges });
-        }
-        if self.served_bytes > self.limits.served_bytes {
-            let limit = self.limits.served_bytes;
-            return known(SandboxError::TooMuch { what: "bytes read", limit });
-        }
-        Ok(())
-    }
-
-    fn range(&mut self, offset: u64, length: u32) -> Result<(), End> {
-        if length as usize > MAX_RANGE_BYTES {
-            let limit = MAX_RANGE_BYTES as u64;
-            return known(SandboxError::TooMuch { what: "bytes in a read", limit });
-        }
-        self.count(u64::from(length))?;
-        let mut bytes = vec![0; length as usize];
-        match self.request.source.read_at(offset, &mut bytes) {
-            Ok(()) => {
-                wire::send(&mut self.stream, &Answer::Range)?;
-                self.stream.write_all(&bytes)?;
-            }
-            Err(error) => wire::send(&mut self.stream, &failed(&error))?,
-        }
-        Ok(())
-    }
-
-    fn extent(&mut self, offset: u64) -> Result<(), End> {
-        self.count(0)?;
-        let answer = match self.request.source.extent_at(offset) {
-            Ok(extent) => Answer::Extent {
-                length_bytes: extent.length_bytes,
-                is_zero: extent.kind == ExtentKind::Zero,
-            },
-            Err(error) => failed(&error),
-        };
-        Ok(wire::send(&mut self.stream, &answer)?)
+        })
     }
 
     fn done(&mut self, length: u32) -> Result<Report, End> {
@@ -305,7 +285,7 @@ impl Session<'_> {
         }
         match serde_json::from_slice(&json) {
             Ok(answer) => {
-                let (ranges, served_bytes) = (self.ranges, self.served_bytes);
+                let (ranges, served_bytes) = (self.served.ranges, self.served.bytes);
                 Ok(Report { answer, landlock, ranges, served_bytes })
             }
             Err(error) => protocol(&format!("the answer is no JSON: {error}")),
@@ -313,21 +293,12 @@ impl Session<'_> {
     }
 }
 
-fn known<T>(error: SandboxError) -> Result<T, End> {
+pub(crate) fn known<T>(error: SandboxError) -> Result<T, End> {
     Err(End::Known(error))
 }
 
-fn protocol<T>(reason: &str) -> Result<T, End> {
+pub(crate) fn protocol<T>(reason: &str) -> Result<T, End> {
     known(SandboxError::Protocol { reason: reason.to_owned() })
-}
-
-fn failed(error: &Error) -> Answer {
-    // A cause has names of the server's own in it, which the child has no use for.
-    let message = match error.kind() {
-        Kind::Io | Kind::NotFound => "the source could not be read".to_owned(),
-        _ => cut(&error.to_string()),
-    };
-    Answer::Failed { kind: kind_code(error.kind()), message }
 }
 
 /// A stream of which no operation goes on after the deadline, however small its steps.

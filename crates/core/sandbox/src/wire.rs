@@ -10,6 +10,7 @@ use kiln_rpc::FrameError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Refusal;
 use crate::seal::Landlock;
 
 /// The longest range that the child may ask for at once, in bytes.
@@ -23,7 +24,47 @@ pub(crate) const MAX_TEXT_BYTES: usize = 4 << 10;
 
 /// The parent's first message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
+pub(crate) enum Job {
+    Check(CheckJob),
+    Convert(ConvertJob),
+}
+
+/// An image to convert, or only to look at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ConvertJob {
+    pub(crate) location: String,
+    /// The size of a source that is asked for range by range; none where its descriptor follows.
+    pub(crate) size_bytes: Option<u64>,
+    pub(crate) expected_format: Option<String>,
+    pub(crate) virtual_size_bytes: u64,
+    /// How to write into the descriptor that follows; none where nothing is to be written.
+    pub(crate) write: Option<WriteJob>,
+    pub(crate) address_space_bytes: u64,
+    pub(crate) cpu_seconds: u64,
+}
+
+/// How to write.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct WriteJob {
+    pub(crate) zstd_level: i32,
+    pub(crate) threads: u32,
+    pub(crate) output_bytes: u64,
+}
+
+/// The answer to a [`ConvertJob`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ConvertAnswer {
+    pub(crate) format: String,
+    pub(crate) variant: String,
+    pub(crate) virtual_size_bytes: u64,
+    pub(crate) notes: Vec<String>,
+    /// Size of the file and bytes of the disk that it has clusters for.
+    pub(crate) written: Option<(u64, u64)>,
+}
+
+/// An image to check.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CheckJob {
     pub(crate) location: String,
     pub(crate) size_bytes: u64,
     pub(crate) platform: Option<String>,
@@ -57,6 +98,17 @@ pub(crate) enum Ask {
     /// The last message.
     Refused {
         kind: u8,
+        message: String,
+        hint: Option<String>,
+    },
+    /// Of the disk, in bytes.
+    Progress {
+        done: u64,
+        total: u64,
+    },
+    /// The last message.
+    NotConverted {
+        refusal: Refusal,
         message: String,
         hint: Option<String>,
     },

@@ -86,9 +86,9 @@ fn crashes_and_early_ends_are_told_apart() {
 #[test]
 fn what_the_child_sends_is_bounded() {
     for (name, what) in [
-        ("huge answer", "the check exceeds its limit of 8388608 bytes of answer"),
-        ("huge range", "the check exceeds its limit of 1048576 bytes in a read"),
-        ("garbage", "the check broke the protocol: a message of 4294967295 bytes exceeds 65536"),
+        ("huge answer", "the sandbox exceeds its limit of 8388608 bytes of answer"),
+        ("huge range", "the sandbox exceeds its limit of 1048576 bytes in a read"),
+        ("garbage", "the sandbox broke the protocol: a message of 4294967295 bytes exceeds 65536"),
     ] {
         assert_eq!(run(name, &limits()).unwrap_err().to_string(), what);
     }

@@ -30,6 +30,27 @@ pub enum Kind {
     Cancelled,
 }
 
+/// What a stranger's image is refused for, where a caller has more to say about it than its
+/// [`Kind`]: a service answers each with a code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is no disk in a format that is known: an archive, or a format that kiln does not read.
+    UnknownFormat,
+    /// Its data is encrypted.
+    Encrypted,
+    /// Its clusters, grains or blocks have a size that kiln does not read.
+    UnitSize,
+    /// The fields that tell the size contradict each other.
+    SizeFields,
+    /// The file ends before what it should hold.
+    Truncated,
+    /// The disk is larger than what is read.
+    TooLarge,
+    /// It is the difference to another image, or names other files.
+    DependsOnOther,
+}
+
 /// A failed read: what went wrong, in which file, at which byte, and what to do about it.
 ///
 /// Cloning is cheap, so that a fact that could not be read can be kept and told more than once.
@@ -41,6 +62,7 @@ pub struct Error {
 #[derive(Clone, Debug)]
 struct Inner {
     kind: Kind,
+    fault: Option<Fault>,
     message: String,
     location: Option<String>,
     offset_bytes: Option<u64>,
@@ -53,6 +75,7 @@ impl Error {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let inner = Inner {
             kind,
+            fault: (kind == Kind::ExternalReference).then_some(Fault::DependsOnOther),
             message: message.into(),
             location: None,
             offset_bytes: None,
@@ -97,6 +120,21 @@ impl Error {
         self.edit(|inner| inner.hint = Some(hint.into()))
     }
 
+    /// What the image is refused for.
+    #[must_use]
+    pub fn fault(self, fault: impl Into<Option<Fault>>) -> Self {
+        match fault.into() {
+            Some(fault) => self.edit(|inner| inner.fault = Some(fault)),
+            None => self,
+        }
+    }
+
+    /// The image ends too early; tells so, and what to do.
+    pub(crate) fn truncated(self) -> Self {
+        self.fault(Fault::Truncated)
+            .hint("the file is truncated or damaged: copy or download it again")
+    }
+
     /// The error that caused this one.
     #[must_use]
     pub fn caused_by(self, cause: impl StdError + Send + Sync + 'static) -> Self {
@@ -106,6 +144,11 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         self.inner.kind
+    }
+
+    /// What the image is refused for, where that is known.
+    pub fn fault_found(&self) -> Option<Fault> {
+        self.inner.fault
     }
 
     /// The hint for the user, if there is one.

@@ -31,18 +31,34 @@ impl FileSource {
         Self::open_kind(path, true)
     }
 
+    /// A regular file or a block device that is open for reading already. Its cursor is moved.
+    /// `location` is its name for messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileSource::open`].
+    pub fn of_file(file: File, location: &str) -> Result<Self> {
+        Self::of_kind(file, Path::new(location), true)
+    }
+
     /// As [`FileSource::open`], for a name found inside an image: never a device.
     pub(crate) fn open_regular(path: &Path) -> Result<Self> {
         Self::open_kind(path, false)
     }
 
     fn open_kind(path: &Path, devices: bool) -> Result<Self> {
-        let located = |error: Error| error.in_location(path.display().to_string());
-        let system = |error: std::io::Error| located(Error::from(error));
         // Without O_NONBLOCK the open of a pipe waits for a writer that may never come.
         let mut how = OpenOptions::new();
         how.read(true).custom_flags(nonblocking());
-        let mut file = how.open(path).map_err(system)?;
+        let file = how
+            .open(path)
+            .map_err(|error| Error::from(error).in_location(path.display().to_string()))?;
+        Self::of_kind(file, path, devices)
+    }
+
+    fn of_kind(mut file: File, path: &Path, devices: bool) -> Result<Self> {
+        let located = |error: Error| error.in_location(path.display().to_string());
+        let system = |error: std::io::Error| located(Error::from(error));
         let meta = file.metadata().map_err(system)?;
         let kind = meta.file_type();
         let size_bytes = if kind.is_file() {

@@ -23,7 +23,7 @@ mod source;
 mod unpack;
 pub mod write;
 
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Fault, Kind, Result};
 pub use file::FileSource;
 pub use image::{Format, Image, Link, OpenOptions, open, open_source};
 pub use map::map;

@@ -141,7 +141,7 @@ impl<M: Mapping> Mapped<M> {
             "data up to byte {end} is past the end of the file, which has {size} bytes"
         ))
         .at(stored_at)
-        .hint("the file is truncated or damaged: copy or download it again")
+        .truncated()
     }
 
     fn read_below(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
@@ -178,8 +178,12 @@ impl<M: Mapping> Mapped<M> {
 
     fn unpack(&self, packed: Packed, out: &mut [u8]) -> Result<()> {
         let stored = self.fetch_packed(packed)?;
-        let produced =
-            self.unpacker.unpack(&stored, out).map_err(|error| error.at(packed.stored_at))?;
+        let cut =
+            matches!(packed.framing, Framing::AtMost(most) if length_u64(stored.len()) < most);
+        let produced = self.unpacker.unpack(&stored, out).map_err(|error| {
+            let error = error.at(packed.stored_at);
+            if cut { error.truncated() } else { error }
+        })?;
         // Only the last grain of a disk may hold less: as much of it as the disk has.
         let rest = self.mapping.size_bytes().saturating_sub(packed.guest_start);
         let needed = length_usize(rest).min(out.len());

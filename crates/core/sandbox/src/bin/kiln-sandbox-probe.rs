@@ -52,6 +52,9 @@ fn misbehave(name: &str, mut channel: Channel) -> Channel {
         // Message 2 (Range): offset 0, 2 MiB.
         "huge range" => channel.write_all(&[6, 0, 0, 0, 2, 0, 128, 128, 128, 1]).is_ok(),
         "garbage" => channel.write_all(&[255; 64]).is_ok(),
+        "read the output" => process::read(4),
+        "write the input" => process::write(3),
+        "grow the input" => process::truncate(3),
         "close" => true,
         _ => return channel,
     };
@@ -86,6 +89,22 @@ mod process {
         // SAFETY: new memory at an address of the kernel's choice, never used.
         let memory = unsafe { libc::mmap(std::ptr::null_mut(), 4096, rights, flags, -1, 0) };
         memory != libc::MAP_FAILED
+    }
+
+    pub(crate) fn read(file: i32) -> bool {
+        let mut byte = [0_u8; 1];
+        // SAFETY: the buffer has the one byte that is read.
+        unsafe { libc::pread(file, byte.as_mut_ptr().cast(), 1, 0) >= 0 }
+    }
+
+    pub(crate) fn write(file: i32) -> bool {
+        // SAFETY: the buffer has the one byte that is written.
+        unsafe { libc::write(file, [1_u8].as_ptr().cast(), 1) >= 0 }
+    }
+
+    pub(crate) fn truncate(file: i32) -> bool {
+        // SAFETY: no memory is involved.
+        unsafe { libc::ftruncate(file, 1 << 20) == 0 }
     }
 
     pub(crate) fn signal() -> bool {

@@ -15,7 +15,7 @@ use crate::counting::Counter;
 use crate::fields::length_usize;
 use crate::image::{Format, Link};
 use crate::siblings::Siblings;
-use crate::{Error, Kind, Result, Source};
+use crate::{Error, Fault, Kind, Result, Source};
 
 /// The largest virtual disk: 64 TiB, the limit of VHDX and more than any cloud offers. It bounds
 /// how many tables a hostile header can make kiln walk.
@@ -121,7 +121,7 @@ fn detect(opening: &Opening) -> Result<Format> {
         return Ok(Format::Vhd);
     }
     match foreign(&head) {
-        Some(told) => Err(Error::unsupported(told.0).hint(told.1)),
+        Some(told) => Err(Error::unsupported(told.0).fault(Fault::UnknownFormat).hint(told.1)),
         None => Ok(Format::Raw),
     }
 }
@@ -160,7 +160,8 @@ pub(crate) fn check_virtual_size(size_bytes: u64) -> Result<()> {
     if size_bytes > VIRTUAL_SIZE_MAX_BYTES {
         return Err(Error::unsupported(format!(
             "the disk has {size_bytes} bytes; kiln reads up to {VIRTUAL_SIZE_MAX_BYTES} (64 TiB)"
-        )));
+        ))
+        .fault(Fault::TooLarge));
     }
     Ok(())
 }

@@ -3,8 +3,15 @@
 //! Every field is optional: which one an action needs, and what it may hold, is the action's rule
 //! with the action's error code. Here only names and types of the wire are kept.
 
+pub mod copy;
 pub mod describe_images;
+pub mod images;
 pub mod import_image;
+pub mod instance_types;
+pub mod regions;
+pub mod share;
+pub mod tags;
+pub mod tasks;
 
 use serde::{Deserialize, Serialize};
 

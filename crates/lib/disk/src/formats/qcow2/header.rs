@@ -3,8 +3,8 @@
 //! Decodes and judges a byte slice and never opens a file. Layout: QEMU docs/interop/qcow2,
 //! "Header" and "Header extensions".
 
-use crate::Kind;
 use crate::fields::{Fields, length_usize, place, round_up};
+use crate::{Fault, Kind};
 
 /// QEMU's own limit (`QCOW_MAX_L1_SIZE`). It is enough for 16 TiB in 4 KiB clusters.
 const L1_MAX_BYTES: u64 = 32 << 20;
@@ -23,7 +23,7 @@ const EXTENSION_END: u32 = 0;
 const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
 
 /// Why a header was refused: the field, the byte it starts at, the value found there.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum HeaderError {
     #[error("not qcow2: the image starts with {found:02x?}")]
@@ -76,6 +76,18 @@ impl HeaderError {
             | Self::L1TooLarge { .. } => Kind::Unsupported,
             Self::DataFile => Kind::ExternalReference,
             _ => Kind::Corrupt,
+        }
+    }
+
+    /// What the image is refused for, where that is known.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Encrypted { .. } => Some(Fault::Encrypted),
+            Self::ClusterBits { .. } | Self::SubclusterBits { .. } => Some(Fault::UnitSize),
+            Self::L1TooSmall { .. } => Some(Fault::SizeFields),
+            Self::L1TooLarge { .. } => Some(Fault::TooLarge),
+            Self::Truncated { .. } => Some(Fault::Truncated),
+            _ => None,
         }
     }
 }

@@ -29,7 +29,7 @@ impl Tables {
                 file.size_bytes()
             ))
             .at(header.l1_offset)
-            .hint("the file is truncated or damaged: copy or download it again"));
+            .truncated());
         }
         let pages = Pages::new(file, header.cluster_bytes());
         Ok(Self { header, pages })

@@ -24,8 +24,8 @@ use mapping::Tables;
 
 /// Open a qcow2 file and the files below it.
 pub(super) fn open(opening: &Opening) -> Result<Decoded> {
-    let header =
-        Header::decode(&opening.head(64 << 10)?).map_err(|error| refuse(error.kind(), error))?;
+    let header = Header::decode(&opening.head(64 << 10)?)
+        .map_err(|error| refuse(error.kind(), error.clone()).fault(error.fault()))?;
     check_virtual_size(header.size_bytes)?;
     let below = header.backing_name.map(|name| open_backing(opening, &header, name)).transpose()?;
     let codec = match header.compression {

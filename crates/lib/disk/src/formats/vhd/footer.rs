@@ -3,8 +3,8 @@
 //! Decodes and judges byte slices and never opens a file. Layout: Microsoft, "Virtual Hard Disk
 //! Image Format Specification", version 1.0; all numbers are big-endian.
 
-use crate::Kind;
 use crate::fields::Fields;
+use crate::{Fault, Kind};
 
 /// Bytes of a footer.
 pub(crate) const FOOTER_BYTES: usize = 512;
@@ -16,7 +16,7 @@ const GEOMETRY_MAX_SECTORS: u64 = 65_535 * 16 * 255;
 const SIZED_BY_FIELD: [&[u8]; 6] = [b"win ", b"qem2", b"d2v ", b"tap\0", b"CTXS", b"wa\0\0"];
 
 /// Why a footer or header was refused: the field, the byte it starts at, the value found there.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum FooterError {
     #[error("not a VHD footer: it starts with {found:02x?}")]
@@ -57,6 +57,17 @@ impl FooterError {
             | Self::Differencing
             | Self::BlockSize { .. } => Kind::Unsupported,
             _ => Kind::Corrupt,
+        }
+    }
+
+    /// What the image is refused for, where that is known.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::BlockSize { .. } => Some(Fault::UnitSize),
+            Self::TableEntries { .. } | Self::Size { .. } => Some(Fault::SizeFields),
+            Self::Differencing => Some(Fault::DependsOnOther),
+            Self::DynamicTruncated { .. } => Some(Fault::Truncated),
+            _ => None,
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn open(opening: &Opening) -> Result<Decoded> {
         // The copy tells more: without one this is a fixed disk, and the end is all there is.
         (Err(first), Err(last)) => {
             let error = if matches!(first, FooterError::Cookie { .. }) { last } else { first };
-            return Err(refuse(error.kind(), error));
+            return Err(refuse(error.kind(), error.clone()).fault(error.fault()));
         }
     };
     check_virtual_size(footer.size_bytes)?;
@@ -76,7 +76,7 @@ fn open_fixed(opening: &Opening, footer: &Footer) -> Result<Decoded> {
             "the footer promises a disk of {} bytes, the file has {there} before it",
             footer.size_bytes
         ))
-        .hint("the file is truncated or damaged: copy or download it again"));
+        .truncated());
     }
     let source = Window::new(Arc::clone(&opening.file), 0, footer.size_bytes)?;
     Ok(Decoded::new(Format::Vhd, "fixed", Arc::new(source)))
@@ -89,8 +89,9 @@ fn open_dynamic(opening: &Opening, footer: &Footer) -> Result<Decoded> {
     if !bytes.is_empty() {
         file.read_at(footer.dynamic_at, &mut bytes)?;
     }
-    let header = Dynamic::decode(&bytes, footer.size_bytes)
-        .map_err(|error| refuse(error.kind(), error).at(footer.dynamic_at))?;
+    let header = Dynamic::decode(&bytes, footer.size_bytes).map_err(|error| {
+        refuse(error.kind(), error.clone()).fault(error.fault()).at(footer.dynamic_at)
+    })?;
     let table_end =
         header.table_at.saturating_add(u64::from(header.table_entries).saturating_mul(4));
     if table_end > file.size_bytes() {
@@ -98,7 +99,8 @@ fn open_dynamic(opening: &Opening, footer: &Footer) -> Result<Decoded> {
             "the block table ends at byte {table_end}, past the end of the file ({} bytes)",
             file.size_bytes()
         ))
-        .at(header.table_at));
+        .at(header.table_at)
+        .truncated());
     }
     let blocks = Blocks {
         size_bytes: footer.size_bytes,

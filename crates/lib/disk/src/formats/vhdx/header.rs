@@ -3,8 +3,8 @@
 //! Decodes and judges byte slices and never opens a file. Layout: [MS-VHDX] 2.2 and 2.6; all
 //! numbers are little-endian.
 
-use crate::Kind;
 use crate::fields::{Fields, length_u64, length_usize};
+use crate::{Fault, Kind};
 
 /// A GUID as it is stored.
 pub(crate) type Guid = [u8; 16];
@@ -36,7 +36,7 @@ const fn guid(a: u32, b: u16, c: u16, rest: u64) -> Guid {
 }
 
 /// Why a structure was refused. Byte numbers count from the start of the structure.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum HeaderError {
     #[error("not VHDX: the file starts with {found:02x?}")]
@@ -86,6 +86,17 @@ impl HeaderError {
             | Self::Item { .. }
             | Self::Differencing => Kind::Unsupported,
             _ => Kind::Corrupt,
+        }
+    }
+
+    /// What the image is refused for, where that is known.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::BlockSize { .. } | Self::SectorSize { .. } => Some(Fault::UnitSize),
+            Self::Size { .. } => Some(Fault::SizeFields),
+            Self::Differencing => Some(Fault::DependsOnOther),
+            Self::Truncated { .. } => Some(Fault::Truncated),
+            _ => None,
         }
     }
 }

@@ -71,7 +71,9 @@ fn current_header(file: &Source, notes: &mut Vec<String>) -> Result<Header> {
             notes.push(format!("the header at byte {at} is damaged ({error}); the other was used"));
             Ok(header)
         }
-        (Err((at, error)), Err(_)) => Err(refuse(error.kind(), error).at(at)),
+        (Err((at, error)), Err(_)) => {
+            Err(refuse(error.kind(), error.clone()).fault(error.fault()).at(at))
+        }
     }
 }
 
@@ -120,7 +122,7 @@ fn region_table(file: &Source, notes: &mut Vec<String>) -> Result<Regions> {
             ));
             Ok(regions)
         }
-        (Err(error), _) => Err(refuse(error.kind(), error).at(at)),
+        (Err(error), _) => Err(refuse(error.kind(), error.clone()).fault(error.fault()).at(at)),
     }
 }
 
@@ -128,7 +130,8 @@ fn read_metadata(file: &Source, region: Region) -> Result<Metadata> {
     // The table takes 64 KiB, the items after it some hundred bytes.
     let length = u64::from(region.length_bytes).min(MIB);
     let bytes = read_up_to(file, region.offset, length)?;
-    Metadata::decode(&bytes).map_err(|error| refuse(error.kind(), error).at(region.offset))
+    Metadata::decode(&bytes)
+        .map_err(|error| refuse(error.kind(), error.clone()).fault(error.fault()).at(region.offset))
 }
 
 /// The block allocation table.
@@ -158,7 +161,7 @@ impl Blocks {
                 file.size_bytes()
             ))
             .at(table.offset)
-            .hint("the file is truncated or damaged: copy or download it again"));
+            .truncated());
         }
         Ok(Self { metadata, table_at: table.offset, pages: Pages::new(file, 16 << 10) })
     }

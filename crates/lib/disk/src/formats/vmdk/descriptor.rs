@@ -12,7 +12,7 @@ const EXTENTS_MAX: usize = 1024;
 const NO_PARENT: &str = "ffffffff";
 
 /// Why a descriptor was refused: the line, counted from 1, and what it says.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum DescriptorError {
     #[error("the descriptor is not text")]

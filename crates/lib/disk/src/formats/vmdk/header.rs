@@ -4,8 +4,8 @@
 //! Decodes and judges a byte slice and never opens a file. Layout: VMware, "Virtual Disk Format
 //! 5.0", "Hosted Sparse Extent Header"; all numbers are little-endian, offsets are in sectors.
 
-use crate::Kind;
 use crate::fields::Fields;
+use crate::{Fault, Kind};
 
 /// Bytes of a header.
 pub(crate) const HEADER_BYTES: usize = 512;
@@ -18,7 +18,7 @@ const FLAG_COMPRESSED: u32 = 1 << 16;
 const FLAG_MARKERS: u32 = 1 << 17;
 
 /// Why a header was refused: the field, the byte it starts at, the value found there.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum HeaderError {
     #[error("not a VMDK extent: the file starts with {found:02x?}")]
@@ -51,6 +51,16 @@ impl HeaderError {
             | Self::Compression { .. }
             | Self::NoMarkers { .. } => Kind::Unsupported,
             _ => Kind::Corrupt,
+        }
+    }
+
+    /// What the image is refused for, where that is known.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::GrainSize { .. } => Some(Fault::UnitSize),
+            Self::Capacity { .. } => Some(Fault::TooLarge),
+            Self::Truncated { .. } => Some(Fault::Truncated),
+            _ => None,
         }
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::{Decoded, Opening, check_virtual_size, refuse};
 use crate::fields::length_usize;
 use crate::image::{Format, Link};
-use crate::{Error, Result, Source, Window};
+use crate::{Error, Fault, Result, Source, Window};
 use descriptor::{DESCRIPTOR_MAX_BYTES, Descriptor, DescriptorError, Extent, Storage};
 use header::Header;
 use joined::Joined;
@@ -43,7 +43,8 @@ fn unclean(header: &Header, location: &str) -> Option<String> {
 }
 
 fn told(error: DescriptorError) -> Error {
-    refuse(error.kind(), error)
+    let depends = matches!(error, DescriptorError::Differencing { .. });
+    refuse(error.kind(), error).fault(depends.then_some(Fault::DependsOnOther))
 }
 
 /// The kind of a sparse file by its own descriptor. Extents of split disks have none.
@@ -116,7 +117,7 @@ fn open_extent(
                 "the extent has {there} bytes where the descriptor needs {}",
                 extent.size_bytes
             ))
-            .hint("the file is truncated or damaged: copy or download it again"),
+            .truncated(),
         ));
     }
     chain.push(Link { location: file.location.clone(), format });

@@ -8,7 +8,7 @@ use crate::cache::{Cursor, Pages};
 use crate::fields::{length_u64, place};
 use crate::mapped::{Framing, Mapped, Mapping, Packed, Run, Target};
 use crate::unpack::Codec;
-use crate::{Error, Result, Source};
+use crate::{Error, Fault, Result, Source};
 
 /// A sparse extent as a source, and what its header says.
 pub(super) fn open(file: &Source, location: &str) -> Result<(Source, Header)> {
@@ -27,14 +27,17 @@ fn read_header(file: &Source, at: u64) -> Result<Header> {
     if !bytes.is_empty() {
         file.read_at(at, &mut bytes)?;
     }
-    Header::decode(&bytes).map_err(|error| refuse(error.kind(), error).at(at))
+    Header::decode(&bytes)
+        .map_err(|error| refuse(error.kind(), error.clone()).fault(error.fault()).at(at))
 }
 
 /// A stream is written front to back, so its directory is behind the data. The footer, a second
 /// header, is the last sector but one; the end-of-stream marker is the last.
 fn with_footer(file: &Source, first: Header) -> Result<Header> {
     let truncated = |error: Error| {
-        error.hint("the stream has no footer: it is truncated, copy or download it again")
+        error
+            .fault(Fault::Truncated)
+            .hint("the stream has no footer: it is truncated, copy or download it again")
     };
     let Some(at) = file.size_bytes().checked_sub(1024).filter(|at| *at >= 512) else {
         return Err(truncated(Error::corrupt("the extent ends before its footer")));
@@ -74,7 +77,7 @@ impl Grains {
                 file.size_bytes()
             ))
             .at(directory_at)
-            .hint("the file is truncated or damaged: copy or download it again"));
+            .truncated());
         }
         // One table has 2 KiB, so a page holds a few neighbours.
         let pages = Pages::new(Arc::clone(file), 8 << 10);

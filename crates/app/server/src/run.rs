@@ -1,0 +1,225 @@
+//! Starting and ending the service: folders, database, engine, listeners, signals.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use axum_server::Handle;
+use jiff::Timestamp;
+use kiln_factory::images::{Collected, Images, Settings};
+use kiln_store::{Blobs, Buckets, Database, Journal, Records};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::accounts::Accounts;
+use crate::config::{Config, LogFormat};
+use crate::ecs::{self, Service};
+use crate::listen::{self, Bound};
+use crate::metrics::Metrics;
+use crate::regions::Regions;
+use crate::{first_key, ops};
+
+/// How long requests under way may take once the server is to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often tasks are looked for whose orchestration did not begin.
+const RESUME_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Serve until a signal ends it. `reload` reads the configuration anew, for SIGHUP.
+///
+/// # Errors
+///
+/// Where the configuration, a folder, the database or an address cannot be used.
+pub fn serve(config: Config, reload: impl Fn() -> Result<Config> + Send + Sync + 'static) -> Result<()> {
+    log(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(config.complete()?, Box::new(reload)))
+}
+
+/// Delete the bytes that no image has, with the server stopped; only count them unless `is_real`.
+///
+/// # Errors
+///
+/// As [`serve`]; also where a server uses the state folder.
+pub fn collect(config: Config, min_age: Option<Duration>, is_real: bool) -> Result<Collected> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let config = config.complete()?;
+        let _lock = lock(&config.state)?;
+        let (_, images, _) = open(&config).await?;
+        let collected = images.collect(min_age, is_real).await;
+        images.shutdown(Duration::ZERO).await;
+        Ok(collected?)
+    })
+}
+
+fn log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(&config.log.filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second server in one process keeps the log of the first.
+    let _ = match config.log.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// The state folder, for this process alone.
+fn lock(state: &Path) -> Result<File> {
+    let told = || format!("the state folder {}", state.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(state).with_context(told)?;
+    let path = state.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(told)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{} is used by another kiln; give this one --state of its own", state.display())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(told),
+    }
+}
+
+async fn open(config: &Config) -> Result<(Records, Images, Buckets)> {
+    let url = config.database_url();
+    let database = Database::open(&url).await.context("the database")?;
+    let records = Records::open(database.clone()).await.context("the records")?;
+    let buckets = Buckets::new(config.bucket.clone()).context("the buckets")?;
+    let blobs = Blobs::new(config.stores()).context("the stores of the regions")?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let settings = Settings {
+        program: std::env::current_exe().context("the program")?,
+        spool: config.state.join("spool"),
+        concurrency: config.work.concurrency,
+        threads: if config.work.threads == 0 { threads } else { config.work.threads },
+        zstd_level: config.work.zstd_level,
+    };
+    let journal = Arc::new(Journal::new(database));
+    let images =
+        Images::start(records.clone(), journal, buckets.clone(), blobs, settings).await?;
+    Ok((records, images, buckets))
+}
+
+type Reload = Box<dyn Fn() -> Result<Config> + Send + Sync>;
+
+async fn run(mut config: Config, reload: Reload) -> Result<()> {
+    let _lock = lock(&config.state)?;
+    let shown = first_key::ensure(&mut config)?;
+    let accounts = Accounts::new(config.accounts()?);
+    let tls = listen::tls(config.tls.as_ref()).await?;
+    // Addresses first: one that is taken should be told before any work is resumed.
+    let ecs = Bound::new(config.listen, "the ECS API")?;
+    let oss = Bound::new(config.oss_listen, "the OSS API")?;
+    let ops = Bound::new(config.ops_listen, "health and metrics")?;
+    let (records, images, buckets) = open(&config).await?;
+    let service = Arc::new(Service {
+        records,
+        images,
+        buckets,
+        regions: Regions::new(config.region.clone()),
+        quotas: config.quota,
+        accounts: accounts.clone(),
+        metrics: Arc::new(Metrics::default()),
+        started: Timestamp::now(),
+    });
+    if let Some(shown) = shown {
+        std::io::stdout().write_all(shown.as_bytes()).context("standard output")?;
+    }
+    tracing::info!(ecs = %ecs.address, oss = %oss.address, ops = %ops.address, "serving");
+    let handle = Handle::new();
+    let mut servers = JoinSet::new();
+    let oss_router = crate::oss::router(crate::oss::state(&service, &config)?);
+    servers.spawn(ecs.serve(ecs::router(Arc::clone(&service)), handle.clone(), tls.clone()));
+    servers.spawn(oss.serve(oss_router, handle.clone(), tls));
+    servers.spawn(ops.serve(ops::router(Arc::clone(&service)), handle.clone(), None));
+    let background = background(&service, &config);
+    let ended = until_told(&mut servers, &accounts, &reload, &config).await;
+    end(&handle, servers, background, &service).await;
+    ended
+}
+
+/// Wait for a signal that ends the server, and reload on the one that does not.
+async fn until_told(
+    servers: &mut JoinSet<Result<()>>,
+    accounts: &Accounts,
+    reload: &Reload,
+    config: &Config,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => match reloaded(reload, config) {
+                Ok(state) => {
+                    accounts.replace(state);
+                    tracing::info!("accounts, keys and policies were read again");
+                }
+                Err(error) => tracing::error!(%error, "the configuration is kept as it was"),
+            },
+            Some(ended) = servers.join_next() => {
+                ended.context("a listener")??;
+                bail!("a listener ended");
+            }
+        }
+    }
+}
+
+fn reloaded(reload: &Reload, config: &Config) -> Result<crate::accounts::State> {
+    let mut fresh = reload()?.complete()?;
+    fresh.state.clone_from(&config.state);
+    first_key::ensure(&mut fresh)?;
+    Ok(fresh.accounts()?)
+}
+
+/// What is done from time to time.
+fn background(service: &Arc<Service>, config: &Config) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let shared = Arc::clone(service);
+    tasks.spawn(async move {
+        loop {
+            tokio::time::sleep(RESUME_INTERVAL).await;
+            if let Err(error) = shared.images.resume().await {
+                tracing::warn!(%error, "tasks were not looked through");
+            }
+        }
+    });
+    let hours = config.work.gc_hours;
+    if hours > 0 {
+        let shared = Arc::clone(service);
+        tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(hours.saturating_mul(3600))).await;
+                match shared.images.collect(None, true).await {
+                    Ok(done) => tracing::info!(?done, "bytes without an image were collected"),
+                    Err(error) => tracing::warn!(%error, "the collection was cut off"),
+                }
+                let before = Timestamp::now() - jiff::SignedDuration::from_hours(24);
+                if let Err(error) = shared.records.forget_before(before).await {
+                    tracing::warn!(%error, "old client tokens were not forgotten");
+                }
+            }
+        });
+    }
+    tasks
+}
+
+async fn end(
+    handle: &Handle<SocketAddr>,
+    mut servers: JoinSet<Result<()>>,
+    mut background: JoinSet<()>,
+    service: &Service,
+) {
+    tracing::info!("ending");
+    background.shutdown().await;
+    handle.graceful_shutdown(Some(GRACE));
+    while servers.join_next().await.is_some() {}
+    // Work that is cut off goes on with the next start, so it is not waited for.
+    service.images.shutdown(Duration::from_secs(1)).await;
+}
