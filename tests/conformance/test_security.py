@@ -152,6 +152,12 @@ def test_wrong_secret(site, kind):
     assert caught.value.code == expected
 
 
+@pytest.mark.parametrize("kind", sdks.CLIENTS)
+def test_a_key_that_is_switched_off(site, kind):
+    message = "Specified access key is disabled."
+    kiln.refused(site.connect(kind, "inactive"), ACTION, 400, "InvalidAccessKeyId.Inactive", message)
+
+
 def test_malformed_authorization(site):
     for value in ("ACS3-HMAC-SHA256", "ACS3-HMAC-SHA256 Credential=x", "ACS3-HMAC-SHA256 " + "," * 5000):
         headers = wire.v3(site.keys["main"], ACTION, {}, site.endpoint)

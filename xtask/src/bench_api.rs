@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::bench_records;
 use crate::host::{run, workspace};
-use crate::server::{REGIONS, Server};
-use crate::suite::kiln;
+use crate::server::{MAIN_ACCOUNT, REGIONS, Server};
+use crate::suite::{cargo, kiln};
 use crate::{python, setup};
 
 /// Images in the database.
@@ -45,7 +44,10 @@ pub(crate) fn bench() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("kiln-bench-").tempdir()?;
     let mut server = Server::prepare(&kiln("release")?, folder.path(), None)?;
     eprintln!("making {N_IMAGES} images");
-    bench_records::fill(server.database(), REGIONS[0], crate::server::MAIN_ACCOUNT, N_IMAGES)?;
+    let mut fill = cargo();
+    fill.args(["run", "--release", "--locked", "--quiet", "-p", "kiln-store", "--example", "fill"]);
+    fill.args(["--", server.database(), REGIONS[0], MAIN_ACCOUNT, &N_IMAGES.to_string()]);
+    run(&mut fill)?;
     server.start()?;
     eprintln!("{:16} {:>10} {:>9} {:>9}", "DescribeImages", "requests/s", "p50", "p99");
     for (name, parameters) in QUESTIONS {

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod bench;
+mod bench_api;
 mod bench_repair;
 mod boots;
 mod crash;
@@ -80,6 +81,8 @@ enum Bench {
     Check,
     /// Repairs of one image, beside virt-customize
     Repair,
+    /// DescribeImages over 100,000 images, asked by wrk
+    Api,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -87,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo => demo::run_demo(),
         Command::Bench(Bench::Check) => bench::check(),
         Command::Bench(Bench::Repair) => bench_repair::repair(),
+        Command::Bench(Bench::Api) => bench_api::bench(),
         Command::Test { tiers } => suite::run_tiers(&tiers),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;

@@ -1,7 +1,6 @@
 //! The tiers that hold a running `kiln serve` to its contract.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -10,6 +9,7 @@ use crate::postgres::Postgres;
 use crate::python;
 use crate::server::Server;
 use crate::setup;
+use crate::suite::cargo;
 
 /// Room of the disk-full test, in MiB: the state folder is a file system of this size.
 const SMALL_MIB: u32 = 64;
@@ -22,9 +22,7 @@ const SMALL_MIB: u32 = 64;
 pub(crate) fn conformance(kiln: &Path) -> Result<()> {
     setup::ensure(&[setup::FIXTURES])?;
     let tests = python::tests();
-    with_server(kiln, None, |server| {
-        python::pytest(&tests, &server.site(), &["-m", "not quota"])
-    })?;
+    with_server(kiln, None, |server| python::pytest(&tests, &server.site(), &["-m", "not quota"]))?;
     let folder = tempfile::Builder::new().prefix("kiln-quota-").tempdir()?;
     let mut server = Server::prepare(kiln, folder.path(), None)?;
     server.limit_images(1)?;
@@ -40,8 +38,8 @@ pub(crate) fn conformance(kiln: &Path) -> Result<()> {
 /// Where a test fails.
 pub(crate) fn on_postgres(kiln: &Path) -> Result<()> {
     let postgres = Postgres::start()?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--locked", "--quiet", "-p", "kiln-store"]).current_dir(workspace());
+    let mut command = cargo();
+    command.args(["test", "--locked", "--quiet", "-p", "kiln-store"]);
     run(command.env("KILN_TEST_POSTGRES", postgres.database("behaviour")?))?;
     let url = postgres.database("conformance")?;
     with_server(kiln, Some(url), |server| {

@@ -34,6 +34,7 @@ pub(crate) const MAIN_ACCOUNT: &str = "1000000000000001";
 const KEYS: &[(&str, &str, &str)] = &[
     ("main", MAIN_ACCOUNT, "admin"),
     ("restricted", MAIN_ACCOUNT, "restricted"),
+    ("inactive", MAIN_ACCOUNT, "inactive"),
     ("other", "1000000000000002", "admin"),
     ("third", "1000000000000003", "admin"),
 ];
@@ -83,7 +84,7 @@ impl Server {
     ///
     /// Where the configuration cannot be written.
     pub(crate) fn limit_images(&self, count: u64) -> Result<()> {
-        let text = format!("{}\n[quotas]\nimages = {count}\n", self.configuration());
+        let text = format!("{}\n[quota]\nimages = {count}\n", self.configuration());
         Ok(fs::write(self.config(), text)?)
     }
 
@@ -233,19 +234,16 @@ impl Server {
 
     fn configuration(&self) -> String {
         let [api, oss, ops] = self.ports;
-        let mut text = format!(
-            "database = {:?}\n\n[listen]\napi = \"127.0.0.1:{api}\"\noss = \"127.0.0.1:{oss}\"\nops = \"127.0.0.1:{ops}\"\n",
-            self.database
-        );
+        let mut text = format!("database = {:?}\n", self.database);
+        for (name, port) in [("listen", api), ("oss_listen", oss), ("ops_listen", ops)] {
+            text += &format!("{name} = \"127.0.0.1:{port}\"\n");
+        }
         for region in REGIONS {
-            let url = format!("fs://{}", self.store(region).display());
-            text += &format!("\n[[region]]\nid = {region:?}\nurl = {url:?}\n");
+            text += &format!("\n[[region]]\nid = {region:?}\nurl = {:?}\n", self.store(region));
         }
         for (part, name, region, authorized) in BUCKETS {
-            let url = format!("fs://{}", self.bucket(part).display());
-            text += &format!(
-                "\n[[bucket]]\nname = {name:?}\nregion = {region:?}\nurl = {url:?}\nauthorized = {authorized}\n"
-            );
+            text += &format!("\n[[bucket]]\nname = {name:?}\nregion = {region:?}\n");
+            text += &format!("url = {:?}\nauthorized = {authorized}\n", self.bucket(part));
         }
         text + &accounts()
     }
@@ -266,11 +264,13 @@ fn key(account: &str, user: &str) -> (String, String) {
     (format!("LTAItests{last}{user}"), format!("secret-of-{user}-{last}"))
 }
 
-/// Accounts with their users and what these may do.
+/// What the user `restricted` may do: all but delete images.
+const RESTRICTED: &str = r#"{"Version":"1","Statement":[
+    {"Effect":"Allow","Action":"ecs:*","Resource":"*"},
+    {"Effect":"Deny","Action":"ecs:DeleteImage","Resource":"*"}]}"#;
+
+/// Accounts with their users' keys.
 fn accounts() -> String {
-    const ALL: &str =
-        r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
-    const RESTRICTED: &str = r#"{"Version":"1","Statement":[{"Effect":"Allow","Action":"ecs:*","Resource":"*"},{"Effect":"Deny","Action":"ecs:DeleteImage","Resource":"*"}]}"#;
     let mut text = String::new();
     let mut last = "";
     for (_, account, user) in KEYS {
@@ -279,10 +279,12 @@ fn accounts() -> String {
             last = account;
         }
         let (id, secret) = key(account, user);
-        let policy = if *user == "restricted" { RESTRICTED } else { ALL };
-        text += &format!(
-            "\n[[account.user]]\nname = {user:?}\npolicy = '{policy}'\nkeys = [{{ id = {id:?}, secret = {secret:?} }}]\n"
-        );
+        text += &format!("\n[[account.key]]\nid = {id:?}\nsecret = {secret:?}\nuser = {user:?}\n");
+        match *user {
+            "restricted" => text += &format!("policies = ['''{RESTRICTED}''']\n"),
+            "inactive" => text += "disabled = true\n",
+            _ => {}
+        }
     }
     text
 }

@@ -83,7 +83,8 @@ pub(crate) fn kiln(profile: &str) -> Result<PathBuf> {
     Ok(workspace().join("target").join(folder).join("kiln"))
 }
 
-fn cargo() -> Command {
+/// The cargo that runs this, in the workspace.
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace());
     command

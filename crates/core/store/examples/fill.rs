@@ -1,9 +1,11 @@
-//! Many image records at once, for measuring: made through the store itself, so that a change of its
-//! tables cannot leave this behind.
+//! Many image records at once, for `cargo xtask bench api`: made through the store itself, so that a
+//! change of its tables cannot leave this behind, and here, so that the chores need no database.
+//!
+//! `fill URL REGION ACCOUNT COUNT`
 
 use std::collections::BTreeMap;
+use std::error::Error;
 
-use anyhow::{Context, Result};
 use jiff::{Timestamp, ToSpan};
 use kiln_model::image::{
     Architecture, Blob, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType,
@@ -14,23 +16,20 @@ use kiln_store::{Change, Database, Records};
 /// Records in one transaction.
 const BATCH: usize = 5_000;
 
-/// Put `count` available images of one account into the database.
-///
-/// # Errors
-///
-/// What the store says.
-pub(crate) fn fill(database: &str, region: &str, owner: &str, count: usize) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.context("starting a runtime")?.block_on(async {
-        let database = Database::open(database).await.context("opening the database")?;
-        let records = Records::open(database).await.context("opening the records")?;
-        for from in (0..count).step_by(BATCH) {
-            let numbers = from..count.min(from + BATCH);
-            let changes = numbers.map(|number| Change::InsertImage(image(region, owner, number)));
-            records.apply(changes.collect()).await.context("writing records")?;
-        }
-        Ok(())
-    })
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, region, account, count] = arguments.as_slice() else {
+        return Err("usage: fill URL REGION ACCOUNT COUNT".into());
+    };
+    let count: usize = count.parse()?;
+    let records = Records::open(Database::open(url).await?).await?;
+    for from in (0..count).step_by(BATCH) {
+        let numbers = from..count.min(from + BATCH);
+        let changes = numbers.map(|number| Change::InsertImage(image(region, account, number)));
+        records.apply(changes.collect()).await?;
+    }
+    Ok(())
 }
 
 /// One image as an import leaves it. A family has 100 images, a tag's value 1 in 50 of all.
