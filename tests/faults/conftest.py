@@ -15,6 +15,7 @@ site = conformance.site
 
 def pytest_addoption(parser):
     parser.addoption("--database-flag", help="file that asks for the database to be stopped")
+    parser.addoption("--objects", help="folder of the object store that is slow and fails")
 
 
 @pytest.fixture
@@ -26,3 +27,9 @@ def database_flag(request):
 @pytest.fixture
 def kiln():
     return conformance
+
+
+@pytest.fixture
+def objects(request):
+    path = request.config.getoption("--objects")
+    return pathlib.Path(path) if path else pytest.fail("run by: cargo xtask test serve-faults")

@@ -9,6 +9,7 @@ import sqlite3
 import time
 
 import pytest
+import sdk as sdks
 
 MIB = 1 << 20
 
@@ -141,4 +142,30 @@ def test_database_gone_for_a_while(kiln, site, where, database_flag):
         time.sleep(0.05)
     made = kiln.settled(site.connect(), answer["ImageId"])
     assert made["Status"] == "Available", "the database was only away for a while"
+    nothing_left(where)
+
+
+def from_remote(kiln, site, objects, key):
+    (objects / key).write_bytes(random.Random(key).randbytes(8 * MIB))
+    disk = {"OSSBucket": "tests-remote", "OSSObject": key}
+    return site.connect().call("ImportImage", ImageName=kiln.fresh("far"), DiskDeviceMapping=[disk])
+
+
+def test_store_that_is_slow_and_fails_now_and_then(kiln, site, where, objects):
+    """One read in three fails, in each way that a read can fail: tried again, it succeeds."""
+    answer = from_remote(kiln, site, objects, "poor.raw")
+    made = kiln.settled(site.connect(), answer["ImageId"])
+    assert made["Status"] == "Available", kiln.task(site.connect(), answer["TaskId"])
+    nothing_left(where)
+
+
+def test_store_that_fails_always(kiln, site, where, objects):
+    """Tried for a while and then given up, with an error that names the object."""
+    try:
+        answer = from_remote(kiln, site, objects, "broken.raw")
+    except sdks.Refusal as refusal:
+        assert refusal.status in (403, 500, 503), refusal
+        assert refusal.code and refusal.message
+    else:
+        failed(kiln, site, answer)
     nothing_left(where)

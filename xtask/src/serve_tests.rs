@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::host::{as_root, run, workspace};
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, free_port};
 use crate::python;
 use crate::server::Server;
 use crate::setup;
@@ -56,10 +56,33 @@ pub(crate) fn faults(kiln: &Path) -> Result<()> {
     setup::ensure(&[setup::FIXTURES])?;
     let tests = workspace().join("tests").join("faults");
     with_server(kiln, None, |server| {
-        python::pytest(&tests, &server.site(), &["-k", "not full and not gone_for_a_while"])
+        python::pytest(&tests, &server.site(), &["-k", "not full and not while and not store"])
     })?;
     full_disk(kiln, &tests)?;
+    poor_store(kiln, &tests)?;
     lost_database(kiln, &tests)
+}
+
+/// A bucket in an object store that is slow and fails now and then.
+fn poor_store(kiln: &Path, tests: &Path) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("kiln-store-").tempdir()?;
+    let objects = folder.path().join("objects");
+    std::fs::create_dir(&objects)?;
+    let port = free_port()?;
+    let mut store = python::script(&python::environment()?, &tests.join("store.py"));
+    let mut store = store.arg(port.to_string()).arg(&objects).spawn()?;
+    let work = || -> Result<()> {
+        let mut server = Server::prepare(kiln, &folder.path().join("server"), None)?;
+        server.add_remote_bucket(port)?;
+        server.start()?;
+        let flag = format!("--objects={}", objects.display());
+        python::pytest(tests, &server.site(), &["-k", "store", &flag])?;
+        server.stop()
+    };
+    let outcome = work();
+    store.kill()?;
+    store.wait()?;
+    outcome
 }
 
 /// The state folder is a small file system of its own.
@@ -85,7 +108,7 @@ fn lost_database(kiln: &Path, tests: &Path) -> Result<()> {
     let asked = folder.path().join("stop-the-database");
     let flag = asked.to_string_lossy().into_owned();
     let worker = std::thread::spawn(move || {
-        python::pytest(&tests, &site, &["-k", "gone_for_a_while", "--database-flag", &flag])
+        python::pytest(&tests, &site, &["-k", "while", "--database-flag", &flag])
     });
     // The test makes this file when its import is at work, and waits until it is gone.
     while !worker.is_finished() {

@@ -46,6 +46,8 @@ pub(crate) struct Server {
     folder: PathBuf,
     database: String,
     ports: [u16; 3],
+    /// Where a bucket `tests-remote` is, if there is one: an endpoint of S3's protocol.
+    remote: Option<u16>,
     child: Option<Child>,
 }
 
@@ -63,6 +65,7 @@ impl Server {
             kiln: kiln.to_path_buf(),
             database: database.unwrap_or_else(sqlite),
             ports: [free_port()?, free_port()?, free_port()?],
+            remote: None,
             child: None,
             folder,
         };
@@ -76,6 +79,18 @@ impl Server {
         fs::write(server.config(), server.configuration())?;
         fs::write(server.site(), format!("{:#}", server.description()))?;
         Ok(server)
+    }
+
+    /// Add a bucket `tests-remote` in an object store on a port of this machine.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration cannot be written.
+    pub(crate) fn add_remote_bucket(&mut self, port: u16) -> Result<()> {
+        self.remote = Some(port);
+        let bucket = "[[bucket]]\nname = \"tests-remote\"\nregion = \"cn-hangzhou\"\n\
+                      url = \"s3://tests-remote\"\nauthorized = true\n";
+        Ok(fs::write(self.config(), format!("{}\n{bucket}", self.configuration()))?)
     }
 
     /// Let an account have that many images in a region.
@@ -98,6 +113,11 @@ impl Server {
         let mut command = Command::new(&self.kiln);
         command.arg("serve").arg("--config").arg(self.config());
         command.arg("--state").arg(self.state());
+        if let Some(port) = self.remote {
+            command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
+            command.env("AWS_REGION", "tests");
+            command.env("AWS_ACCESS_KEY_ID", "tests").env("AWS_SECRET_ACCESS_KEY", "tests");
+        }
         self.child =
             Some(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?);
         let deadline = Instant::now() + PATIENCE;
