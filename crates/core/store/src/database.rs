@@ -1,20 +1,47 @@
-//! The database that records and journals share.
+//! The one database of records and journals: a SQLite file, or PostgreSQL, by its URL.
+//!
+//! Both are spoken to by the same statements over sqlx's `Any`: placeholders are `$1`, columns are
+//! TEXT or BIGINT, and the few differences ask [`Database::dialect`].
+//!
+//! SQLite runs in WAL mode, so readers are never in a writer's way, with `synchronous=FULL`: an
+//! answer to a client is a promise, and `NORMAL` may lose the last commits when the power fails.
 
-use sqlx::AnyPool;
-use sqlx::any::AnyPoolOptions;
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
 
 use crate::StoreError;
 
-/// Which database it is.
+/// Connections held at most. SQLite has one writer at a time anyway; the others read.
+const CONNECTIONS: u32 = 8;
+
+/// How long a call waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What each connection to a SQLite file is told first. The timeout, in milliseconds, is how long a
+/// writer waits for another one.
+const SQLITE_SETTINGS: &str =
+    "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
+
+/// The migrations, oldest first. A migration is never changed once it is released.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "journal", include_str!("../migrations/0001_journal.sql"))];
+
+/// Which SQL the database speaks, where the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// A file, for one process.
+    /// A file.
     Sqlite,
-    /// A server, for many.
+    /// A server.
     Postgres,
 }
 
-/// A pool of connections. Clones share it.
+/// A pool of connections to a database whose tables are up to date.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
@@ -22,32 +49,159 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects to `sqlite:///abs/path.db` or `postgres://…`, and makes the tables.
+    /// Open `url`, `sqlite:///absolute/path` or `postgres://user@host/name`, and bring its tables
+    /// up to date. A SQLite file that does not exist is made, with its folder, for its owner only.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, also if the URL is none of these.
+    /// `Settings` for another kind of URL, `File` where the file cannot be made, `Unavailable` for
+    /// a server that does not answer, `Migration` for tables of a newer kiln.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let dialect = if url.starts_with("postgres") { Dialect::Postgres } else { Dialect::Sqlite };
-        let url = if dialect == Dialect::Sqlite { format!("{url}?mode=rwc") } else { url.into() };
-        let pool = AnyPoolOptions::new().max_connections(8).connect(&url).await?;
+        let dialect = Dialect::of(url)?;
         if dialect == Dialect::Sqlite {
-            sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&pool).await?;
+            create_file(&sqlite_path(url)?)?;
         }
-        sqlx::raw_sql(include_str!("../migrations/0002_records.sql")).execute(&pool).await.ok();
+        sqlx::any::install_default_drivers();
+        let options: AnyConnectOptions = url.parse()?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A connection that broke is found by the statement that uses it; asking first doubles
+            // the round trips of everything.
+            .test_before_acquire(dialect == Dialect::Postgres)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if dialect == Dialect::Sqlite {
+                        connection.execute(SQLITE_SETTINGS).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        migrator().run(&pool).await?;
         Ok(Self { pool, dialect })
     }
 
-    /// Which database it is.
-    #[must_use]
-    pub const fn dialect(&self) -> Dialect {
+    /// Which SQL the database speaks.
+    pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// The pool.
-    #[must_use]
-    pub const fn pool(&self) -> &AnyPool {
+    /// The connections.
+    pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// Begin a transaction that will write. On SQLite it is the writer from its first statement, so
+    /// what it has read cannot be outdated when it writes.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` where no connection gets free, or another writer holds the file too long.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(match self.dialect {
+            Dialect::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
+            Dialect::Postgres => self.pool.begin().await?,
+        })
+    }
+
+    /// Ask the database for an answer.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` where there is none.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+impl Dialect {
+    fn of(url: &str) -> Result<Self, StoreError> {
+        match url.split_once("://").map(|(scheme, _)| scheme) {
+            Some("sqlite") => Ok(Self::Sqlite),
+            Some("postgres" | "postgresql") => Ok(Self::Postgres),
+            _ => Err(StoreError::Settings {
+                what: "the database's URL".into(),
+                why: "it starts with neither sqlite:// nor postgres://".into(),
+            }),
+        }
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// The file of a SQLite URL. Only absolute paths: a service's working folder is nobody's choice.
+fn sqlite_path(url: &str) -> Result<PathBuf, StoreError> {
+    let path = url.trim_start_matches("sqlite://");
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    if path.starts_with('/') && !path.ends_with('/') && !path.contains('%') {
+        return Ok(PathBuf::from(path));
+    }
+    Err(StoreError::Settings {
+        what: "the database's URL".into(),
+        why: "after sqlite:// stands the absolute path of a file, without escapes".into(),
+    })
+}
+
+fn create_file(path: &Path) -> Result<(), StoreError> {
+    let file = |source| StoreError::File { path: path.display().to_string(), source };
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file)?;
+    }
+    let options = &mut OpenOptions::new();
+    options.append(true).create(true).mode(0o600).open(path).map_err(file)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_made_for_its_owner_only_and_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/kiln.db");
+        let url = format!("sqlite://{}", path.display());
+        for _ in 0..2 {
+            let database = Database::open(&url).await.unwrap();
+            database.ping().await.unwrap();
+            assert_eq!(database.dialect(), Dialect::Sqlite);
+        }
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// Fault planted: a reader that a writer holds up.
+    #[tokio::test]
+    async fn a_reader_does_not_wait_for_a_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/kiln.db", folder.path().display());
+        let database = Database::open(&url).await.unwrap();
+        let writer = database.begin().await.unwrap();
+        let read = sqlx::query("SELECT COUNT(*) FROM journal_instances").fetch_one(database.pool());
+        tokio::time::timeout(Duration::from_secs(2), read).await.unwrap().unwrap();
+        writer.rollback().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn other_urls_are_refused_by_what_is_wrong() {
+        for (url, message) in [
+            ("mysql://h/x", "the database's URL: it starts with neither sqlite:// nor postgres://"),
+            (
+                "sqlite://relative.db",
+                "the database's URL: after sqlite:// stands the absolute path of a file, without escapes",
+            ),
+        ] {
+            assert_eq!(Database::open(url).await.unwrap_err().to_string(), message);
+        }
     }
 }

@@ -64,7 +64,7 @@ impl Images {
         &self,
         spec: CopySpec,
         source: &Image,
-        remember: &super::Remember<'_>,
+        remember: impl FnOnce(&str, &str) -> Option<Change> + Send,
     ) -> Result<Image> {
         let (image, task) = records(spec, source);
         let mut changes = vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
@@ -185,7 +185,9 @@ async fn try_copy_disk(inner: &Arc<Inner>, task_id: &str, index: usize) -> Resul
     let (shared, told, to) = (Arc::clone(inner), meter.clone(), task.region.clone());
     let guard = inner.storing.read().await;
     let work = tokio::spawn(async move {
-        let progress = |done: u64| told.set(done, blob.size);
+        let progress = |done: u64| {
+            let _ = told.set(done, blob.size);
+        };
         shared.blobs.copy(&from, &to, &blob, &progress).await?;
         if told.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
     });

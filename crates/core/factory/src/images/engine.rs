@@ -9,7 +9,7 @@ use std::time::Duration;
 use duroxide::providers::Provider;
 use duroxide::runtime::registry::ActivityRegistry;
 use duroxide::runtime::{Runtime, RuntimeOptions};
-use duroxide::{ActivityContext, Client, ClientError, OrchestrationContext, OrchestrationRegistry};
+use duroxide::{ActivityContext, ClientError, OrchestrationContext, OrchestrationRegistry};
 use kiln_model::{Task, TaskAction};
 use serde::{Deserialize, Serialize};
 

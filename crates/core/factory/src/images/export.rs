@@ -245,12 +245,13 @@ fn convert(
     meter: &Meter,
 ) -> Result<(), Stop> {
     let options = write::Options { zstd_level: None, threads };
+    let vmdk = write::VmdkOptions { deflate_level: 4, threads };
     let total = disk.size_bytes();
     let progress = |done: u64| meter.set(done, total);
     let mut out = BufWriter::with_capacity(1 << 20, out);
     let written = match format {
         ExportFormat::Vhd => write::vhd(disk, &mut out, &options, &progress),
-        ExportFormat::Vmdk => write::vmdk(disk, &mut out, &options, &progress),
+        ExportFormat::Vmdk => write::vmdk(disk, &mut out, &vmdk, &progress),
         _ => write::vdi(disk, &mut out, &options, &progress),
     };
     match written {
@@ -331,7 +332,9 @@ async fn upload(
         (task.region.clone(), object.clone(), spooled.path().to_owned());
     let work = tokio::spawn(async move {
         let bucket = shared.find_bucket(&region, &object.bucket).map_err(|it| of_refusal(&it))?;
-        let progress = |done: u64, total: u64| told.set(done, total);
+        let progress = |done: u64, total: u64| {
+            let _ = told.set(done, total);
+        };
         bucket.put_file(&object.object, &path, &progress).await?;
         Ok(())
     });

@@ -1,7 +1,6 @@
 //! How an activity ends: what the journal keeps of it, and what the owner of a task is told.
 
-use kiln_disk::Kind;
-use kiln_sandbox::SandboxError;
+use kiln_sandbox::{Refusal, SandboxError};
 use kiln_store::StoreError;
 use serde::{Deserialize, Serialize};
 
@@ -86,20 +85,32 @@ impl From<SandboxError> for Stop {
     }
 }
 
-/// What a conversion that failed says about the image.
+/// What a child that failed says about the image.
 fn of_sandbox(error: &SandboxError) -> Fault {
     match error {
         SandboxError::Start { .. } | SandboxError::Seal { .. } => {
             Fault::passing("InternalError", error.to_string())
         }
-        SandboxError::Refused { kind: Kind::Io, message, .. } => {
-            Fault::passing("InvalidOSSObject.Unreadable", message.clone())
+        SandboxError::NotConverted { refusal, message, hint } => {
+            let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            of_image(refusal, format!("{message}{hint}"))
         }
         SandboxError::Refused { message, hint, .. } => {
             let hint = hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             Fault::lasting("InvalidImageFormat.Malformed", format!("{message}{hint}"))
         }
         _ => Fault::lasting("ImportImageFailed", error.to_string()),
+    }
+}
+
+fn of_image(refusal: &Refusal, message: String) -> Fault {
+    match refusal {
+        Refusal::Read => Fault::passing("InvalidOSSObject.Unreadable", message),
+        Refusal::Write => Fault::passing("InternalError", message),
+        Refusal::SizeFields => Fault::lasting("InvalidVHDImage.IncorrectSize", message),
+        Refusal::UnitSize => Fault::lasting("InvalidBlockSize.NotSupport", message),
+        Refusal::TooLarge => Fault::lasting("InvalidImageSize", message),
+        _ => Fault::lasting("InvalidImageFormat.Malformed", message),
     }
 }
 

@@ -40,17 +40,18 @@ impl Images {
             // The list first: what is stored after it is not looked at.
             let stored = self.inner.blobs.list(&region).await?;
             let named = self.inner.records.blob_hashes(&region).await?;
-            for blob in stored {
-                if named.contains(&blob.hash) {
+            for (hash, size, modified) in stored {
+                let age = jiff::Timestamp::now().duration_since(modified);
+                if named.contains(&hash) {
                     collected.kept += 1;
-                } else if blob.age() < min_age {
+                } else if age.unsigned_abs() < min_age || age.is_negative() {
                     collected.young += 1;
                 } else {
                     if is_real {
-                        self.inner.blobs.delete(&region, &blob.hash).await?;
+                        self.inner.blobs.delete(&region, &hash).await?;
                     }
                     collected.deleted += 1;
-                    collected.bytes = collected.bytes.saturating_add(blob.size);
+                    collected.bytes = collected.bytes.saturating_add(size);
                 }
             }
         }

@@ -31,6 +31,9 @@ pub struct ImportDisk {
     pub size_gib: Option<u64>,
 }
 
+/// The largest disk, in GiB.
+const MAX_GIB: u64 = 2048;
+
 /// An image to import. Its texts were checked already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportSpec {
@@ -103,7 +106,7 @@ impl Images {
     pub async fn import(
         &self,
         spec: ImportSpec,
-        remember: &super::Remember<'_>,
+        remember: impl FnOnce(&str, &str) -> Option<Change> + Send,
     ) -> Result<(Image, Task)> {
         let (image, task) = records(spec);
         let mut changes = vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
@@ -245,7 +248,7 @@ impl Inner {
             .buckets
             .get(bucket)
             .ok_or_else(|| Refusal::BucketNotFound { bucket: bucket.to_owned() })?;
-        let settings = found.settings();
+        let settings = &found.settings;
         if settings.region != region {
             let region = settings.region.clone();
             return Err(Refusal::BucketElsewhere { bucket: bucket.to_owned(), region });
@@ -258,54 +261,64 @@ impl Inner {
 
     /// Look at the head of an image: its format and its size.
     async fn probe(&self, place: Place, disk: &ImportDisk) -> Result<()> {
-        let program = self.settings.program.clone();
-        let format = disk.format.clone();
-        let location = disk.object.clone();
-        let probed = on_thread(move || {
-            let request = convert_request(place, location, format)?;
-            kiln_sandbox::probe(&program, &request, &ConvertLimits::default()).map_err(|error| {
-                Stop::Fault(Fault::lasting(refusal_code(&error), error.to_string()))
-            })
+        let input = place.input().map_err(|stop| Refusal::Format(told(stop)))?;
+        let (program, location) = (self.settings.program.clone(), disk.object.clone());
+        let format = disk.format.as_deref().map(str::to_lowercase);
+        let probing = tokio::task::spawn_blocking(move || {
+            kiln_sandbox::probe(&program, &input, &location, format.as_deref(), &limits())
         });
-        let probed = match probed.await {
-            Ok(Ok(probed)) => probed,
-            Ok(Err(Stop::Fault(fault))) => return Err(refusal(fault)),
-            Ok(Err(Stop::Cancelled)) => return Err(Refusal::Format("it was cut off".to_owned())),
-            Err(error) => return Err(Refusal::Format(error.to_string())),
-        };
+        let probed = probing.await.map_err(|error| Refusal::Format(error.to_string()))?;
+        let probed = probed.map_err(of_probe)?;
         fits(disk.size_gib, probed.virtual_size_bytes).map_err(Refusal::ImageSize).map(|_| ())
     }
-}
 
-fn convert_request(
-    place: Place,
-    location: String,
-    format: Option<String>,
-) -> std::result::Result<ConvertRequest, Stop> {
-    Ok(ConvertRequest { source: place.source()?, location, expected_format: format })
-}
-
-/// The code of the API for an image that is refused.
-fn refusal_code(error: &SandboxError) -> &'static str {
-    match error {
-        SandboxError::Refused { kind, .. } => match kind {
-            kiln_disk::Kind::Unsupported => "InvalidBlockSize.NotSupport",
-            _ => "InvalidImageFormat.Malformed",
-        },
-        _ => "ImportImageFailed",
+    fn convert_request(
+        &self,
+        place: Place,
+        location: &str,
+        format: Option<&str>,
+        spooled: &Spooled,
+    ) -> std::result::Result<ConvertRequest, Stop> {
+        Ok(ConvertRequest {
+            input: place.input()?,
+            location: location.to_owned(),
+            expected_format: format.map(str::to_lowercase),
+            output: spooled.create()?,
+            zstd_level: self.settings.zstd_level,
+            threads: self.settings.threads,
+        })
     }
 }
 
-fn refusal(fault: Fault) -> Refusal {
-    match fault.code.as_str() {
-        "InvalidBlockSize.NotSupport" => Refusal::BlockSize(fault.message),
-        _ => Refusal::Format(fault.message),
+/// The largest disk that is imported: what a disk of the API can be given.
+fn limits() -> ConvertLimits {
+    ConvertLimits { virtual_size_bytes: MAX_GIB << 30, ..ConvertLimits::default() }
+}
+
+fn told(stop: Stop) -> String {
+    match stop {
+        Stop::Cancelled => "it was cut off".to_owned(),
+        Stop::Fault(fault) => fault.message,
+    }
+}
+
+/// Why an import is refused before it begins.
+fn of_probe(error: SandboxError) -> Refusal {
+    use kiln_sandbox::Refusal as Cause;
+    match &error {
+        SandboxError::NotConverted { refusal: Cause::SizeFields, .. } => Refusal::VhdSize,
+        SandboxError::NotConverted { refusal: Cause::UnitSize, .. } => {
+            Refusal::BlockSize(error.to_string())
+        }
+        SandboxError::NotConverted { refusal: Cause::TooLarge, .. } => {
+            Refusal::ImageSize(error.to_string())
+        }
+        _ => Refusal::Format(error.to_string()),
     }
 }
 
 /// The size in GiB that a disk of `virtual_size` bytes gets where `wanted` was asked for.
 fn fits(wanted: Option<u64>, virtual_size: u64) -> std::result::Result<u64, String> {
-    const MAX_GIB: u64 = 2048;
     let needed = virtual_size.div_ceil(1 << 30).max(1);
     match wanted {
         Some(wanted) if wanted < needed => Err(format!(
@@ -380,22 +393,18 @@ async fn convert(
         .find_object(&task.region, &source.bucket, &source.object)
         .await
         .map_err(|refusal| of_refusal(&refusal))?;
-    let (location, format) = (source.object.clone(), disk.declared_format.clone());
-    let (program, out) = (inner.settings.program.clone(), spooled.create()?);
-    let limits = ConvertLimits {
-        threads: inner.settings.threads,
-        zstd_level: inner.settings.zstd_level,
-        ..ConvertLimits::default()
-    };
+    let format = disk.declared_format.as_deref();
+    let request = inner.convert_request(place, &source.object, format, spooled)?;
+    let program = inner.settings.program.clone();
     let meter = Meter::default();
     let told = meter.clone();
     let work = on_thread(move || {
-        let request = convert_request(place, location, format)?;
-        let done = kiln_sandbox::convert(&program, &request, &out, &limits, &|done, total| {
+        let done = kiln_sandbox::convert(&program, &request, &limits(), &|done, total| {
             told.set(done, total)
         })?;
+        let out = &request.output;
         out.sync_data().map_err(|error| Fault::file("the spooled disk", &error))?;
-        let blob = hash(&out, &told)?;
+        let blob = hash(out, &told)?;
         Ok(Converted { format: done.format, virtual_size: done.virtual_size_bytes, blob })
     });
     inner.watch(&task.id, index, (0, 85), &meter, work).await
@@ -432,7 +441,9 @@ pub(super) async fn store(
     let (shared, told) = (Arc::clone(inner), meter.clone());
     let (region, blob, path) = (region.to_owned(), blob.clone(), spooled.path().to_owned());
     let work = tokio::spawn(async move {
-        let progress = |done: u64| told.set(done, blob.size);
+        let progress = |done: u64| {
+            let _ = told.set(done, blob.size);
+        };
         shared.blobs.put(&region, &blob, &path, &progress).await?;
         if told.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
     });

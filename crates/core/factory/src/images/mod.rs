@@ -35,15 +35,17 @@ pub use self::refusal::{Refusal, Result};
 pub use self::settings::Settings;
 use self::work::Inner;
 
-/// What a request was answered with, to be remembered under its client token.
-pub type Remember<'a> = dyn Fn(&str, &str) -> Option<kiln_store::Change> + Send + Sync + 'a;
-
 /// The image service of one process. Dropping it ends nothing that is under way for good: what was
 /// cut off goes on with the next start.
-#[derive(Debug)]
 pub struct Images {
     inner: Arc<Inner>,
     runtime: Arc<Runtime>,
+}
+
+impl std::fmt::Debug for Images {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Images").field("inner", &self.inner).finish_non_exhaustive()
+    }
 }
 
 impl Images {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Buf as _;
 use kiln_disk::{BlockSource, Error, Kind, Source, check_range};
+use kiln_sandbox::Input;
 use kiln_store::Operator;
 use tokio::runtime::Handle;
 
@@ -26,6 +27,17 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// Open it for the sandbox: a file is handed to the child, which reads it itself.
+    pub(super) fn input(self) -> Result<Input, Stop> {
+        if let Self::File(path) = &self {
+            let file = std::fs::File::open(path).map_err(|error| {
+                Fault::passing("InvalidOSSObject.Unreadable", format!("the object: {error}"))
+            })?;
+            return Ok(Input::File(file));
+        }
+        self.source().map(Input::Source)
+    }
+
     /// Open it. What is returned blocks when it is read, and may be read on blocking threads only.
     pub(super) fn source(self) -> Result<Source, Stop> {
         match self {

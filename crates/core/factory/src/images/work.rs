@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,7 +33,6 @@ pub(super) enum Fate {
 }
 
 /// The parts of the service that activities use.
-#[derive(Debug)]
 pub(super) struct Inner {
     pub(super) records: Records,
     pub(super) buckets: Buckets,
@@ -44,6 +42,12 @@ pub(super) struct Inner {
     /// Held for reading from the moment a record names a blob until the blob is stored, and for
     /// writing while blobs that no record names are deleted.
     pub(super) storing: RwLock<()>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Inner {
@@ -275,6 +279,3 @@ pub(super) fn on_thread<T: Send + 'static>(
 ) -> JoinHandle<std::result::Result<T, Stop>> {
     tokio::task::spawn_blocking(work)
 }
-
-/// A shared handle.
-pub(super) type Shared = Arc<Inner>;

@@ -11,11 +11,12 @@
 //! refcount table have 8 bytes for 512 MiB of disk and for 2 GiB of file. Layout: QEMU
 //! docs/interop/qcow2.
 
-use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 
+use super::out::failed;
 use super::{CLUSTER_BITS, CLUSTER_BYTES};
 use crate::fields::{length_u64, length_usize, round_up};
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// "Refcount is exactly one", in L1 entries and in those of plain clusters.
 const COPIED: u64 = 1 << 63;
@@ -274,12 +275,4 @@ fn narrow(value: u64) -> Result<u32> {
 
 fn too_large() -> Error {
     Error::unsupported("the disk has more clusters than a qcow2 file can have")
-}
-
-/// The system's own words stay in the message: "No space left on device" is what the user must act on.
-fn failed(error: std::io::Error, at: u64) -> Error {
-    let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-    let told = Error::new(Kind::Io, format!("cannot write the image: {error}")).at(at);
-    let told = if full { told.hint("make room where the image is written") } else { told };
-    told.caused_by(error)
 }

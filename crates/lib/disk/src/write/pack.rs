@@ -9,10 +9,11 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
+use flate2::{Compress, Compression, FlushCompress, Status};
 use zstd::bulk::Compressor;
 
 use super::plan::Batch;
-use super::{BATCH_CLUSTERS, CLUSTER_BYTES, Options};
+use super::{BATCH_CLUSTERS, CLUSTER_BYTES};
 use crate::fields::length_usize;
 use crate::{BlockSource, Error, Kind, Result};
 
@@ -25,8 +26,29 @@ pub(super) enum Cluster {
     Zero,
     /// A whole cluster.
     Plain(Vec<u8>),
-    /// A zstd frame that is shorter than a cluster.
+    /// A zstd frame that is shorter than a cluster, or a zlib stream of any length.
     Packed(Vec<u8>),
+}
+
+impl Cluster {
+    /// What is to be stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Zero => &[],
+            Self::Plain(bytes) | Self::Packed(bytes) => bytes,
+        }
+    }
+}
+
+/// How clusters are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// Not at all.
+    None,
+    /// By zstd at this level, those that shrink.
+    Zstd(i32),
+    /// By deflate in a zlib frame at this level, each of them.
+    Zlib(u32),
 }
 
 /// The clusters of a batch.
@@ -45,11 +67,12 @@ impl Packers {
     pub(super) fn start<'scope>(
         scope: &'scope Scope<'scope, '_>,
         source: &'scope dyn BlockSource,
-        options: &Options,
+        packing: Packing,
+        threads: usize,
     ) -> Result<Self> {
         let mut lanes = Vec::new();
-        for _ in 0..options.threads {
-            let mut packer = Packer::new(source, options.zstd_level)?;
+        for _ in 0..threads {
+            let mut packer = Packer::new(source, packing)?;
             // As deep as what is on its way, so neither side waits in a send.
             let (to_thread, batches) = sync_channel(DEPTH);
             let (results, from_thread) = sync_channel(DEPTH);
@@ -98,21 +121,36 @@ fn stopped() -> Error {
     Error::new(Kind::Io, "a thread that compresses stopped")
 }
 
+enum Tool {
+    None,
+    Zstd(Compressor<'static>),
+    Zlib(Compress),
+}
+
 /// What one thread has: its buffers are made once.
 struct Packer<'a> {
     source: &'a dyn BlockSource,
-    compressor: Option<Compressor<'static>>,
+    tool: Tool,
     read: Vec<u8>,
-    /// One byte less than a cluster: what does not fit did not shrink.
     packed: Vec<u8>,
 }
 
 impl<'a> Packer<'a> {
-    fn new(source: &'a dyn BlockSource, zstd_level: Option<i32>) -> Result<Self> {
-        let compressor = zstd_level.map(Compressor::new).transpose()?;
+    fn new(source: &'a dyn BlockSource, packing: Packing) -> Result<Self> {
+        let (tool, room) = match packing {
+            Packing::None => (Tool::None, 0),
+            // One byte less than a cluster: what does not fit did not shrink.
+            Packing::Zstd(level) => {
+                (Tool::Zstd(Compressor::new(level)?), CLUSTER_BYTES.saturating_sub(1))
+            }
+            // What does not shrink grows by a few bytes for each of its blocks.
+            Packing::Zlib(level) => {
+                let deflate = Compress::new(Compression::new(level), true);
+                (Tool::Zlib(deflate), CLUSTER_BYTES.saturating_add(CLUSTER_BYTES / 8))
+            }
+        };
         let read = vec![0; length_usize(BATCH_CLUSTERS.saturating_mul(CLUSTER_BYTES))];
-        let packed = vec![0; length_usize(CLUSTER_BYTES.saturating_sub(1))];
-        Ok(Self { source, compressor, read, packed })
+        Ok(Self { source, tool, read, packed: vec![0; length_usize(room)] })
     }
 
     fn pack(&mut self, batch: Batch) -> Result<Packed> {
@@ -125,23 +163,36 @@ impl<'a> Packer<'a> {
         past_end.fill(0);
         let mut out = Vec::new();
         for plain in clusters.chunks(length_usize(CLUSTER_BYTES)) {
-            out.push(pack_cluster(self.compressor.as_mut(), plain, &mut self.packed));
+            out.push(self.tool.pack(plain, &mut self.packed)?);
         }
         Ok((batch, out))
     }
 }
 
-fn pack_cluster(with: Option<&mut Compressor<'_>>, plain: &[u8], packed: &mut [u8]) -> Cluster {
-    if is_zero(plain) {
-        return Cluster::Zero;
+impl Tool {
+    fn pack(&mut self, plain: &[u8], room: &mut [u8]) -> Result<Cluster> {
+        if is_zero(plain) {
+            return Ok(Cluster::Zero);
+        }
+        let frame = match self {
+            Self::None => None,
+            // The only failure there can be is that the frame does not fit, and plain is right after
+            // any.
+            Self::Zstd(compressor) => compressor.compress_to_buffer(plain, room).ok(),
+            Self::Zlib(deflate) => Some(run_deflate(deflate, plain, room)?),
+        };
+        Ok(match frame.and_then(|length| room.get(..length)) {
+            Some(frame) => Cluster::Packed(frame.to_vec()),
+            None => Cluster::Plain(plain.to_vec()),
+        })
     }
-    // The only failure there can be is that the frame does not fit, and plain is right after any.
-    let frame = with
-        .and_then(|compressor| compressor.compress_to_buffer(plain, packed).ok())
-        .and_then(|length| packed.get(..length));
-    match frame {
-        Some(frame) => Cluster::Packed(frame.to_vec()),
-        None => Cluster::Plain(plain.to_vec()),
+}
+
+fn run_deflate(deflate: &mut Compress, plain: &[u8], room: &mut [u8]) -> Result<usize> {
+    deflate.reset();
+    match deflate.compress(plain, room, FlushCompress::Finish) {
+        Ok(Status::StreamEnd) => Ok(length_usize(deflate.total_out())),
+        _ => Err(Error::new(Kind::Io, "deflate gave more than it was given")),
     }
 }
 
