@@ -71,12 +71,16 @@ fn cargo_test() -> Result<()> {
     run(&mut command)
 }
 
-/// The `kiln` binary, built in `profile`.
+/// The `kiln` binary, built in `profile`; or the one that `KILN_PROGRAM` names, to try one that was
+/// built elsewhere.
 ///
 /// # Errors
 ///
 /// Where it does not build.
 pub(crate) fn kiln(profile: &str) -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os("KILN_PROGRAM") {
+        return Ok(program.into());
+    }
     run(cargo().args(["build", "--locked", "--quiet", "-p", "kiln-cli", "--profile", profile]))?;
     // The folder of the profile `dev` is the only one that is not named after it.
     let folder = if profile == "dev" { "debug" } else { profile };
