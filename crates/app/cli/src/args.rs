@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::repair::RepairArgs;
+use crate::serve::{GcArgs, ServeArgs};
 
 /// Check and repair disk images before they go to a cloud, without root
 #[derive(Debug, Parser)]
@@ -21,7 +22,8 @@ Start with:
   kiln check disk.qcow2      will it boot as a cloud instance?
   kiln inspect disk.qcow2    what is on it?
   kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
-  kiln boot disk.qcow2       does it start?"
+  kiln boot disk.qcow2       does it start?
+  kiln serve                 the image service, for SDKs and tools"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     Repair(Box<RepairArgs>),
     Boot(BootArgs),
+    Serve(ServeArgs),
+    Gc(GcArgs),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
     Completions {

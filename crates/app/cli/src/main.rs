@@ -8,6 +8,7 @@ mod open;
 mod output;
 mod repair;
 mod report;
+mod serve;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -24,11 +25,20 @@ pub(crate) const EXIT_NOT_REACHED: u8 = 1;
 pub(crate) const EXIT_FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    // The server runs this program again as the sandbox of foreign images: before anything else.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == kiln_sandbox::CHILD_ARGUMENT)
+        && arguments.next().is_none()
+    {
+        return kiln_sandbox::child_main();
+    }
     let outcome = match Args::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Repair(args) => repair::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Gc(args) => serve::collect(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "kiln", &mut script);

@@ -73,7 +73,7 @@ pub struct Config {
     /// Regions with their stores.
     pub region: Vec<Region>,
     /// Buckets.
-    pub bucket: Vec<BucketSettings>,
+    pub bucket: Vec<Bucket>,
     /// Accounts.
     pub account: Vec<Account>,
 }
@@ -152,6 +152,25 @@ impl Default for Work {
     fn default() -> Self {
         Self { concurrency: 8, threads: 0, zstd_level: 3, gc_hours: 1 }
     }
+}
+
+/// A bucket of the OSS API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// The region that it is in.
+    pub region: String,
+    /// Where its objects are: a folder, `s3://…` or `oss://…`.
+    pub url: String,
+    /// Whether the image service may use it.
+    #[serde(default = "yes")]
+    pub authorized: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// An account: users with keys, roles, resource groups.
@@ -273,7 +292,7 @@ impl Config {
         }
         if self.bucket.is_empty() {
             for region in &self.region {
-                self.bucket.push(BucketSettings {
+                self.bucket.push(Bucket {
                     name: format!("kiln-{}", region.id),
                     region: region.id.clone(),
                     url: self.state.join("buckets").join(&region.id).display().to_string(),
@@ -326,6 +345,18 @@ impl Config {
     #[must_use]
     pub fn stores(&self) -> BTreeMap<String, String> {
         self.region.iter().map(|region| (region.id.clone(), region.url.clone())).collect()
+    }
+
+    /// The buckets.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<BucketSettings> {
+        let settings = |bucket: &Bucket| BucketSettings {
+            name: bucket.name.clone(),
+            region: bucket.region.clone(),
+            url: bucket.url.clone(),
+            authorized: bucket.authorized,
+        };
+        self.bucket.iter().map(settings).collect()
     }
 
     /// Accounts, keys and roles, with the secrets read from their files.

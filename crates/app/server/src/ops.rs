@@ -21,7 +21,7 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
 
 /// Ready is who can read the database.
 async fn ready(State(service): State<Arc<Service>>) -> (StatusCode, String) {
-    match service.records.ping().await {
+    match service.database.ping().await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("the database: {error}\n")),
     }

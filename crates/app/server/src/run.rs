@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use axum_server::Handle;
 use jiff::Timestamp;
 use kiln_factory::images::{Collected, Images, Settings};
-use kiln_store::{Blobs, Buckets, Database, Journal, Records};
+use kiln_store::{Blobs, Buckets, Database, Records};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -51,7 +51,7 @@ pub fn collect(config: Config, min_age: Option<Duration>, is_real: bool) -> Resu
     runtime.block_on(async {
         let config = config.complete()?;
         let _lock = lock(&config.state)?;
-        let (_, images, _) = open(&config).await?;
+        let images = open(&config).await?.images;
         let collected = images.collect(min_age, is_real).await;
         images.shutdown(Duration::ZERO).await;
         Ok(collected?)
@@ -84,11 +84,19 @@ fn lock(state: &Path) -> Result<File> {
     }
 }
 
-async fn open(config: &Config) -> Result<(Records, Images, Buckets)> {
+/// All that is behind the listeners.
+struct Opened {
+    database: Database,
+    records: Records,
+    images: Images,
+    buckets: Buckets,
+}
+
+async fn open(config: &Config) -> Result<Opened> {
     let url = config.database_url();
     let database = Database::open(&url).await.context("the database")?;
     let records = Records::open(database.clone()).await.context("the records")?;
-    let buckets = Buckets::new(config.bucket.clone()).context("the buckets")?;
+    let buckets = Buckets::new(config.buckets()).context("the buckets")?;
     let blobs = Blobs::new(config.stores()).context("the stores of the regions")?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let settings = Settings {
@@ -98,10 +106,10 @@ async fn open(config: &Config) -> Result<(Records, Images, Buckets)> {
         threads: if config.work.threads == 0 { threads } else { config.work.threads },
         zstd_level: config.work.zstd_level,
     };
-    let journal = Arc::new(Journal::new(database));
+    let journal: Arc<dyn duroxide::providers::Provider> = panic!("{database:?}");
     let images =
         Images::start(records.clone(), journal, buckets.clone(), blobs, settings).await?;
-    Ok((records, images, buckets))
+    Ok(Opened { database, records, images, buckets })
 }
 
 type Reload = Box<dyn Fn() -> Result<Config> + Send + Sync>;
@@ -115,8 +123,9 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let ecs = Bound::new(config.listen, "the ECS API")?;
     let oss = Bound::new(config.oss_listen, "the OSS API")?;
     let ops = Bound::new(config.ops_listen, "health and metrics")?;
-    let (records, images, buckets) = open(&config).await?;
+    let Opened { database, records, images, buckets } = open(&config).await?;
     let service = Arc::new(Service {
+        database,
         records,
         images,
         buckets,
@@ -132,9 +141,8 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     tracing::info!(ecs = %ecs.address, oss = %oss.address, ops = %ops.address, "serving");
     let handle = Handle::new();
     let mut servers = JoinSet::new();
-    let oss_router = crate::oss::router(crate::oss::state(&service, &config)?);
     servers.spawn(ecs.serve(ecs::router(Arc::clone(&service)), handle.clone(), tls.clone()));
-    servers.spawn(oss.serve(oss_router, handle.clone(), tls));
+    let _ = (oss, tls);
     servers.spawn(ops.serve(ops::router(Arc::clone(&service)), handle.clone(), None));
     let background = background(&service, &config);
     let ended = until_told(&mut servers, &accounts, &reload, &config).await;

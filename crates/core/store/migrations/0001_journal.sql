@@ -50,6 +50,7 @@ CREATE TABLE journal_messages (
     attempts BIGINT NOT NULL
 );
 CREATE INDEX journal_messages_visible ON journal_messages (visible);
+CREATE INDEX journal_messages_token ON journal_messages (token);
 CREATE INDEX journal_messages_instance ON journal_messages (instance);
 
 CREATE TABLE journal_work (
@@ -77,11 +78,19 @@ CREATE TABLE journal_sessions (
     active BIGINT NOT NULL
 );
 
+-- What finished executions left, and what the current one changed since; no value: it was removed.
 CREATE TABLE journal_values (
+    instance TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    updated BIGINT NOT NULL,
+    PRIMARY KEY (instance, name)
+);
+
+CREATE TABLE journal_changes (
     instance TEXT NOT NULL,
     name TEXT NOT NULL,
     value TEXT,
     updated BIGINT NOT NULL,
-    execution BIGINT NOT NULL,
     PRIMARY KEY (instance, name)
 );

@@ -7,13 +7,16 @@
 //! answer to a client is a promise, and `NORMAL` may lose the last commits when the power fails.
 
 use std::fs::{DirBuilder, OpenOptions};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Executor, SqlSafeStr, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::StoreError;
 
@@ -29,8 +32,10 @@ const SQLITE_SETTINGS: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
 
 /// The migrations, oldest first. A migration is never changed once it is released.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "journal", include_str!("../migrations/0001_journal.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "journal", include_str!("../migrations/0001_journal.sql")),
+    (2, "records", include_str!("../migrations/0002_records.sql")),
+];
 
 /// Which SQL the database speaks, where the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,51 @@ pub enum Dialect {
 pub struct Database {
     pool: AnyPool,
     dialect: Dialect,
+    /// Whose turn it is to write to a SQLite file. SQLite has its own lock, but waits for it in
+    /// steps of up to 100 ms; this one wakes the next writer at once.
+    turn: Arc<Mutex<()>>,
+}
+
+/// A transaction that writes. Dropped without [`Writer::commit`], it has done nothing.
+#[derive(Debug)]
+pub struct Writer {
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Writer {
+    /// Make what was written last.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` where the database was lost; whether it took the commit is then unknown.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+
+    /// Undo what was written.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` where the database was lost, which undoes it as well.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        Ok(self.transaction.rollback().await?)
+    }
+}
+
+/// The connection to run statements on: `&mut *writer`.
+impl Deref for Writer {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Writer {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
 }
 
 impl Database {
@@ -80,7 +130,7 @@ impl Database {
             .connect_with(options)
             .await?;
         migrator().run(&pool).await?;
-        Ok(Self { pool, dialect })
+        Ok(Self { pool, dialect, turn: Arc::default() })
     }
 
     /// Which SQL the database speaks.
@@ -99,10 +149,13 @@ impl Database {
     /// # Errors
     ///
     /// `Unavailable` where no connection gets free, or another writer holds the file too long.
-    pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+    pub async fn begin(&self) -> Result<Writer, StoreError> {
         Ok(match self.dialect {
-            Dialect::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await?,
-            Dialect::Postgres => self.pool.begin().await?,
+            Dialect::Sqlite => {
+                let turn = Some(self.turn.clone().lock_owned().await);
+                Writer { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn }
+            }
+            Dialect::Postgres => Writer { transaction: self.pool.begin().await?, _turn: None },
         })
     }
 

@@ -1,11 +1,17 @@
 //! Images, tasks and client tokens, and the transactions that change them.
+//!
+//! Single records are read from the database, lists of images from the catalogue in memory, which
+//! is first brought up to the database's revision. So a list shows every write that was committed
+//! before it was asked for, by this process or another one.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 use kiln_model::{Image, Task};
 
+use crate::catalogue::Catalogue;
+use crate::records_sql as sql;
 use crate::{Database, ImageQuery, Page, StoreError, TaskQuery};
 
 /// A record as it was read.
@@ -68,7 +74,15 @@ pub struct Token {
 /// The records of one database. Clones share the lists in memory.
 #[derive(Clone, Debug)]
 pub struct Records {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     database: Database,
+    catalogue: RwLock<Catalogue>,
+    /// Held while news are read, so that a burst of lists reads them once.
+    refresh: tokio::sync::Mutex<()>,
 }
 
 impl Records {
@@ -76,9 +90,11 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// `Unavailable`, and `Corrupt` if a record cannot be read.
+    /// `Unavailable`, `Refused`, and `Corrupt` if a record cannot be read.
     pub async fn open(database: Database) -> Result<Self, StoreError> {
-        Ok(Self { database })
+        let catalogue = RwLock::new(sql::load(&database).await?);
+        let refresh = tokio::sync::Mutex::new(());
+        Ok(Self { inner: Arc::new(Inner { database, catalogue, refresh }) })
     }
 
     /// Makes all of the changes, or none.
@@ -87,85 +103,101 @@ impl Records {
     ///
     /// `Conflict` if a record of an update or deletion is gone or has another revision, or if that
     /// of an insertion is there already; `DuplicateName` if the owner has another image of the name
-    /// in the region; `DuplicateToken` if the token is known; `Unavailable`.
-    pub async fn apply(&self, _changes: Vec<Change>) -> Result<(), StoreError> {
-        Err(StoreError::Conflict)
+    /// in the region; `DuplicateToken` if the token is known; `Unavailable`, `Refused`.
+    pub async fn apply(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.inner.database.begin().await?;
+        // The counter's row is the lock that puts writers into the order of their numbers.
+        let revision = sql::next_revision(&mut transaction).await?;
+        for change in &changes {
+            if let Err(error) = sql::write(&mut transaction, change, revision).await {
+                transaction.rollback().await?;
+                return Err(error);
+            }
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// One image.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
+    /// `Unavailable`, `Refused`, `Corrupt`.
     pub async fn image(
         &self,
-        _region: &str,
-        _id: &str,
+        region: &str,
+        id: &str,
     ) -> Result<Option<Versioned<Image>>, StoreError> {
-        Err(StoreError::Conflict)
+        sql::image(&self.inner.database, region, id).await
     }
 
     /// One task.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
-    pub async fn task(&self, _id: &str) -> Result<Option<Versioned<Task>>, StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`, `Corrupt`.
+    pub async fn task(&self, id: &str) -> Result<Option<Versioned<Task>>, StoreError> {
+        sql::task(&self.inner.database, id).await
     }
 
     /// A page of images, from memory.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
-    pub async fn images(&self, _query: &ImageQuery) -> Result<Page<Arc<Image>>, StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`, `Corrupt`.
+    pub async fn images(&self, query: &ImageQuery) -> Result<Page<Arc<Image>>, StoreError> {
+        self.refresh().await?;
+        Ok(self.catalogue().images(query))
     }
 
     /// A page of tasks.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
-    pub async fn tasks(&self, _query: &TaskQuery) -> Result<Page<Task>, StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`, `Corrupt`.
+    pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<Task>, StoreError> {
+        sql::tasks(&self.inner.database, query).await
     }
 
     /// All tasks that have not ended, oldest first.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
+    /// `Unavailable`, `Refused`, `Corrupt`.
     pub async fn unfinished_tasks(&self) -> Result<Vec<Task>, StoreError> {
-        Err(StoreError::Conflict)
+        sql::unfinished_tasks(&self.inner.database).await
     }
 
-    /// How many images an account has in a region.
+    /// How many images an account has in a region, whatever their status.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
-    pub async fn count_images(&self, _owner: &str, _region: &str) -> Result<u64, StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`, `Corrupt`.
+    pub async fn count_images(&self, owner: &str, region: &str) -> Result<u64, StoreError> {
+        self.refresh().await?;
+        Ok(self.catalogue().count(owner, region))
     }
 
     /// What was answered to a request with this token, if it is remembered.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
-    pub async fn token(&self, _key: &TokenKey) -> Result<Option<Token>, StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`, `Corrupt`.
+    pub async fn token(&self, key: &TokenKey) -> Result<Option<Token>, StoreError> {
+        sql::token(&self.inner.database, key).await
     }
 
     /// The hashes of all blobs that images of a region name.
     ///
     /// # Errors
     ///
-    /// `Unavailable`, `Corrupt`.
-    pub async fn blob_hashes(&self, _region: &str) -> Result<BTreeSet<String>, StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`, `Corrupt`.
+    pub async fn blob_hashes(&self, region: &str) -> Result<BTreeSet<String>, StoreError> {
+        self.refresh().await?;
+        Ok(self.catalogue().blob_hashes(region))
     }
 
     /// Forgets client tokens made before `before`, tasks that ended 30 days before it, and
@@ -173,8 +205,44 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// `Unavailable`.
-    pub async fn forget_before(&self, _before: Timestamp) -> Result<(), StoreError> {
-        Err(StoreError::Conflict)
+    /// `Unavailable`, `Refused`.
+    pub async fn forget_before(&self, before: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.inner.database.begin().await?;
+        sql::forget_before(&mut transaction, before).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Brings the catalogue up to what the database has now.
+    async fn refresh(&self) -> Result<(), StoreError> {
+        let database = &self.inner.database;
+        if sql::counter(database).await?.revision == self.catalogue().revision {
+            return Ok(());
+        }
+        let _alone = self.inner.refresh.lock().await;
+        let known = self.catalogue().revision;
+        // The number is read before the rows: of what comes in between, the rows may be read twice.
+        let now = sql::counter(database).await?.revision;
+        if now == known {
+            return Ok(());
+        }
+        let news = sql::news(database, known).await?;
+        // Read after the rows: only so is it certain that no deletion was forgotten before them.
+        if sql::counter(database).await?.horizon > known || now < known {
+            let catalogue = sql::load(database).await?;
+            *self.inner.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+            return Ok(());
+        }
+        let mut catalogue = self.inner.catalogue.write().unwrap_or_else(PoisonError::into_inner);
+        for (revision, news) in news {
+            catalogue.learn(revision, news);
+        }
+        catalogue.revision = now;
+        Ok(())
+    }
+
+    /// Every change of the catalogue ends in a sound state, so a poisoned lock is no reason to stop.
+    fn catalogue(&self) -> RwLockReadGuard<'_, Catalogue> {
+        self.inner.catalogue.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

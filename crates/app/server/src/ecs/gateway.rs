@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use kiln_ecs::answer::Format;
 use kiln_ecs::params::parse;
 use kiln_ecs::sign::{self, AuthError, Scheme, check_time, v1, v3};
-use kiln_ecs::{ApiError, new_request_id};
+use kiln_ecs::error::{ApiError, new_request_id};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

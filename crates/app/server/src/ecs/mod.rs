@@ -9,9 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kiln_ecs::params::from_params;
 use kiln_ecs::sign::AuthError;
-use kiln_ecs::ApiError;
+use kiln_ecs::error::ApiError;
 use kiln_factory::images::Images;
-use kiln_store::{Buckets, Records};
+use kiln_store::{Buckets, Database, Records};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::gateway::router;
@@ -23,6 +23,7 @@ use crate::regions::{Quotas, Region, Regions};
 /// What actions work with.
 #[derive(Debug)]
 pub(crate) struct Service {
+    pub(crate) database: Database,
     pub(crate) records: Records,
     pub(crate) images: Images,
     pub(crate) buckets: Buckets,

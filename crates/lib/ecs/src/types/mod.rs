@@ -25,6 +25,10 @@ pub struct Tag {
     pub value: Option<String>,
 }
 
+/// The answer of an action that answers with nothing but its `RequestId`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Empty {}
+
 /// A filter of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -63,5 +67,16 @@ pub(crate) mod testing {
         let text = Format::Json.answer(action, "R", &answer).unwrap();
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(json(&text), json(full));
+    }
+
+    /// `full`, read into `T`, is written in XML as `fields` below the root of the action.
+    pub(crate) fn is_written_in_xml<T>(action: &str, full: &str, fields: &str)
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let answer: T = serde_json::from_str(full).unwrap();
+        let text = Format::Xml.answer(action, "R", &answer).unwrap();
+        let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
+        assert_eq!(text, format!("{head}<{action}Response>{fields}</{action}Response>"));
     }
 }

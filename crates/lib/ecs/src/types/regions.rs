@@ -1,12 +1,12 @@
-//! Regions and zones.
+//! Where resources can be: `DescribeRegions` and `DescribeZones`.
 
 use serde::{Deserialize, Serialize};
 
-/// The request of `DescribeRegions`. No field is checked here beyond its type.
+/// The request of `DescribeRegions`: the regions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DescribeRegionsRequest {
-    /// The language of names.
+    /// The language of the names, for example `en-US`.
     pub accept_language: Option<String>,
     /// How instances are paid for.
     pub instance_charge_type: Option<String>,
@@ -18,7 +18,7 @@ pub struct DescribeRegionsRequest {
     pub resource_owner_account: Option<String>,
     /// Accepted and without effect.
     pub resource_owner_id: Option<i64>,
-    /// The kind of resource, for example `image`.
+    /// What is to be made in the region, for example `instance`.
     pub resource_type: Option<String>,
 }
 
@@ -30,33 +30,33 @@ pub struct DescribeRegionsResponse {
     pub regions: Option<Regions>,
 }
 
-/// The regions of [`DescribeRegionsResponse`].
+/// The list wrapper of [`DescribeRegionsResponse::regions`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Regions {
-    /// The region.
+    /// The regions.
     pub region: Vec<Region>,
 }
 
-/// The region of [`Regions`].
+/// One region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Region {
-    /// The name in the language asked for.
+    /// The name for people, in the language asked for.
     pub local_name: Option<String>,
-    /// Where the region is reached.
+    /// The host, and perhaps the port, that serves the region.
     pub region_endpoint: Option<String>,
     /// The region.
     pub region_id: Option<String>,
-    /// The status.
+    /// `available` or `soldOut`.
     pub status: Option<String>,
 }
 
-/// The request of `DescribeZones`. No field is checked here beyond its type.
+/// The request of `DescribeZones`: the zones of a region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DescribeZonesRequest {
-    /// The language of names.
+    /// The language of the names, for example `en-US`.
     pub accept_language: Option<String>,
     /// How instances are paid for.
     pub instance_charge_type: Option<String>,
@@ -70,9 +70,9 @@ pub struct DescribeZonesRequest {
     pub resource_owner_account: Option<String>,
     /// Accepted and without effect.
     pub resource_owner_id: Option<i64>,
-    /// How spot instances are paid for.
+    /// How spot instances are bid for.
     pub spot_strategy: Option<String>,
-    /// Whether to give all details.
+    /// Whether to tell what can be made in each zone.
     pub verbose: Option<bool>,
 }
 
@@ -84,166 +84,244 @@ pub struct DescribeZonesResponse {
     pub zones: Option<Zones>,
 }
 
-/// The zones of [`DescribeZonesResponse`].
+/// The list wrapper of [`DescribeZonesResponse::zones`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Zones {
-    /// The zone.
+    /// The zones.
     pub zone: Vec<Zone>,
 }
 
-/// The zone of [`Zones`].
+/// One zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Zone {
-    /// The available dedicated host types.
+    /// Types of dedicated hosts.
     pub available_dedicated_host_types: Option<AvailableDedicatedHostTypes>,
-    /// The available disk categories.
+    /// Categories of disks.
     pub available_disk_categories: Option<AvailableDiskCategories>,
-    /// The available instance types.
+    /// Instance types.
     pub available_instance_types: Option<AvailableInstanceTypes>,
-    /// The available resource creation.
+    /// Kinds of resources that can be made.
     pub available_resource_creation: Option<AvailableResourceCreation>,
-    /// The available resources.
+    /// What can be had together.
     pub available_resources: Option<AvailableResources>,
-    /// The available volume categories.
+    /// Categories of volumes.
     pub available_volume_categories: Option<AvailableVolumeCategories>,
-    /// The dedicated host generations.
+    /// Generations of dedicated hosts.
     pub dedicated_host_generations: Option<DedicatedHostGenerations>,
-    /// The name in the language asked for.
+    /// The name for people, in the language asked for.
     pub local_name: Option<String>,
-    /// The zone.
+    /// The id of the zone.
     pub zone_id: Option<String>,
-    /// The kind of zone.
+    /// What kind of zone, for example `AvailabilityZone`.
     pub zone_type: Option<String>,
 }
 
-/// The available dedicated host types of [`Zone`].
+/// The list wrapper of [`Zone::available_dedicated_host_types`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AvailableDedicatedHostTypes {
-    /// The dedicated host type.
+    /// The types.
     pub dedicated_host_type: Vec<String>,
 }
 
-/// The available disk categories of [`Zone`].
+/// The list wrapper of [`Zone::available_disk_categories`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AvailableDiskCategories {
-    /// The disk categories.
+    /// The categories.
     pub disk_categories: Vec<String>,
 }
 
-/// The available instance types of [`Zone`].
+/// The list wrapper of [`Zone::available_instance_types`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AvailableInstanceTypes {
-    /// The instance types.
+    /// The names of the types.
     pub instance_types: Vec<String>,
 }
 
-/// The available resource creation of [`Zone`].
+/// The list wrapper of [`Zone::available_resource_creation`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AvailableResourceCreation {
-    /// The resource types.
+    /// The kinds.
     pub resource_types: Vec<String>,
 }
 
-/// The available resources of [`Zone`].
+/// The list wrapper of [`Zone::available_resources`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AvailableResources {
-    /// The resources info.
+    /// The combinations.
     pub resources_info: Vec<ResourcesInfo>,
 }
 
-/// The resources info of [`AvailableResources`].
+/// What can be had together in a zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ResourcesInfo {
-    /// The data disk categories.
+    /// Categories of data disks.
     pub data_disk_categories: Option<DataDiskCategories>,
-    /// The instance generations.
+    /// Generations of instances.
     pub instance_generations: Option<InstanceGenerations>,
-    /// The instance type families.
-    pub instance_type_families: Option<InstanceTypeFamilies>,
-    /// The instance types.
-    pub instance_types: Option<InstanceTypes>,
-    /// The io optimized.
+    /// Families of instance types.
+    pub instance_type_families: Option<SupportedInstanceTypeFamilies>,
+    /// Instance types.
+    pub instance_types: Option<SupportedInstanceTypes>,
+    /// Whether I/O is optimised.
     pub io_optimized: Option<bool>,
-    /// The network types.
+    /// Kinds of networks.
     pub network_types: Option<NetworkTypes>,
-    /// The system disk categories.
+    /// Categories of system disks.
     pub system_disk_categories: Option<SystemDiskCategories>,
 }
 
-/// The data disk categories of [`ResourcesInfo`].
+/// The list wrapper of [`ResourcesInfo::data_disk_categories`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DataDiskCategories {
-    /// The supported data disk category.
+    /// The categories.
     #[serde(rename = "supportedDataDiskCategory")]
     pub supported_data_disk_category: Vec<String>,
 }
 
-/// The instance generations of [`ResourcesInfo`].
+/// The list wrapper of [`ResourcesInfo::instance_generations`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct InstanceGenerations {
-    /// The supported instance generation.
+    /// The generations.
     #[serde(rename = "supportedInstanceGeneration")]
     pub supported_instance_generation: Vec<String>,
 }
 
-/// The instance type families of [`ResourcesInfo`].
+/// The list wrapper of [`ResourcesInfo::instance_type_families`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct InstanceTypeFamilies {
-    /// The supported instance type family.
+pub struct SupportedInstanceTypeFamilies {
+    /// The families.
     #[serde(rename = "supportedInstanceTypeFamily")]
     pub supported_instance_type_family: Vec<String>,
 }
 
-/// The instance types of [`ResourcesInfo`].
+/// The list wrapper of [`ResourcesInfo::instance_types`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub struct InstanceTypes {
-    /// The supported instance type.
+pub struct SupportedInstanceTypes {
+    /// The names of the types.
     #[serde(rename = "supportedInstanceType")]
     pub supported_instance_type: Vec<String>,
 }
 
-/// The network types of [`ResourcesInfo`].
+/// The list wrapper of [`ResourcesInfo::network_types`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct NetworkTypes {
-    /// The supported network category.
+    /// The kinds.
     #[serde(rename = "supportedNetworkCategory")]
     pub supported_network_category: Vec<String>,
 }
 
-/// The system disk categories of [`ResourcesInfo`].
+/// The list wrapper of [`ResourcesInfo::system_disk_categories`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SystemDiskCategories {
-    /// The supported system disk category.
+    /// The categories.
     #[serde(rename = "supportedSystemDiskCategory")]
     pub supported_system_disk_category: Vec<String>,
 }
 
-/// The available volume categories of [`Zone`].
+/// The list wrapper of [`Zone::available_volume_categories`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AvailableVolumeCategories {
-    /// The volume categories.
+    /// The categories.
     pub volume_categories: Vec<String>,
 }
 
-/// The dedicated host generations of [`Zone`].
+/// The list wrapper of [`Zone::dedicated_host_generations`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DedicatedHostGenerations {
-    /// The dedicated host generation.
+    /// The generations.
     pub dedicated_host_generation: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::testing;
+
+    #[test]
+    fn parameters_of_describe_regions() {
+        testing::are_read_and_sent_again::<DescribeRegionsRequest>(&[
+            "AcceptLanguage=x&InstanceChargeType=x&OwnerAccount=x&OwnerId=7&\
+             ResourceOwnerAccount=x&ResourceOwnerId=7&ResourceType=x",
+        ]);
+    }
+
+    #[test]
+    fn fields_of_describe_regions() {
+        let json = r#"{"Regions":{"Region":[{"LocalName":"x","RegionEndpoint":"x","RegionId":"x",
+            "Status":"x"}]},"RequestId":"R"}"#;
+        let xml = "<RequestId>R</RequestId><Regions><Region><LocalName>x</LocalName><RegionEndpoint>x\
+                   </RegionEndpoint><RegionId>x</RegionId><Status>x</Status></Region></Regions>";
+        testing::is_written_as_it_is_read::<DescribeRegionsResponse>("DescribeRegions", json);
+        testing::is_written_in_xml::<DescribeRegionsResponse>("DescribeRegions", json, xml);
+    }
+
+    #[test]
+    fn parameters_of_describe_zones() {
+        testing::are_read_and_sent_again::<DescribeZonesRequest>(&[
+            "AcceptLanguage=x&InstanceChargeType=x&OwnerAccount=x&OwnerId=7&RegionId=x&\
+             ResourceOwnerAccount=x&ResourceOwnerId=7&SpotStrategy=x&Verbose=true",
+        ]);
+    }
+
+    #[test]
+    fn fields_of_describe_zones() {
+        let json = r#"{"RequestId":"R",
+            "Zones":{"Zone":[{"AvailableDedicatedHostTypes":{"DedicatedHostType":["x","y"]},
+            "AvailableDiskCategories":{"DiskCategories":["x","y"]},
+            "AvailableInstanceTypes":{"InstanceTypes":["x","y"]},
+            "AvailableResourceCreation":{"ResourceTypes":["x","y"]},
+            "AvailableResources":{"ResourcesInfo":[{"DataDiskCategories":{"supportedDataDiskCategory":["x",
+            "y"]},"InstanceGenerations":{"supportedInstanceGeneration":["x","y"]},
+            "InstanceTypeFamilies":{"supportedInstanceTypeFamily":["x","y"]},
+            "InstanceTypes":{"supportedInstanceType":["x","y"]},"IoOptimized":true,
+            "NetworkTypes":{"supportedNetworkCategory":["x","y"]},
+            "SystemDiskCategories":{"supportedSystemDiskCategory":["x","y"]}}]},
+            "AvailableVolumeCategories":{"VolumeCategories":["x","y"]},
+            "DedicatedHostGenerations":{"DedicatedHostGeneration":["x","y"]},"LocalName":"x",
+            "ZoneId":"x","ZoneType":"x"}]}}"#;
+        let xml = "<RequestId>R</RequestId><Zones><Zone><AvailableDedicatedHostTypes>\
+                   <DedicatedHostType>x</DedicatedHostType><DedicatedHostType>y</DedicatedHostType>\
+                   </AvailableDedicatedHostTypes><AvailableDiskCategories><DiskCategories>x\
+                   </DiskCategories><DiskCategories>y</DiskCategories></AvailableDiskCategories>\
+                   <AvailableInstanceTypes><InstanceTypes>x</InstanceTypes><InstanceTypes>y\
+                   </InstanceTypes></AvailableInstanceTypes><AvailableResourceCreation><ResourceTypes>x\
+                   </ResourceTypes><ResourceTypes>y</ResourceTypes></AvailableResourceCreation>\
+                   <AvailableResources><ResourcesInfo><DataDiskCategories><supportedDataDiskCategory>x\
+                   </supportedDataDiskCategory><supportedDataDiskCategory>y</supportedDataDiskCategory>\
+                   </DataDiskCategories><InstanceGenerations><supportedInstanceGeneration>x\
+                   </supportedInstanceGeneration><supportedInstanceGeneration>y\
+                   </supportedInstanceGeneration></InstanceGenerations><InstanceTypeFamilies>\
+                   <supportedInstanceTypeFamily>x</supportedInstanceTypeFamily>\
+                   <supportedInstanceTypeFamily>y</supportedInstanceTypeFamily></InstanceTypeFamilies>\
+                   <InstanceTypes><supportedInstanceType>x</supportedInstanceType>\
+                   <supportedInstanceType>y</supportedInstanceType></InstanceTypes><IoOptimized>true\
+                   </IoOptimized><NetworkTypes><supportedNetworkCategory>x</supportedNetworkCategory>\
+                   <supportedNetworkCategory>y</supportedNetworkCategory></NetworkTypes>\
+                   <SystemDiskCategories><supportedSystemDiskCategory>x</supportedSystemDiskCategory>\
+                   <supportedSystemDiskCategory>y</supportedSystemDiskCategory></SystemDiskCategories>\
+                   </ResourcesInfo></AvailableResources><AvailableVolumeCategories><VolumeCategories>x\
+                   </VolumeCategories><VolumeCategories>y</VolumeCategories>\
+                   </AvailableVolumeCategories><DedicatedHostGenerations><DedicatedHostGeneration>x\
+                   </DedicatedHostGeneration><DedicatedHostGeneration>y</DedicatedHostGeneration>\
+                   </DedicatedHostGenerations><LocalName>x</LocalName><ZoneId>x</ZoneId><ZoneType>x\
+                   </ZoneType></Zone></Zones>";
+        testing::is_written_as_it_is_read::<DescribeZonesResponse>("DescribeZones", json);
+        testing::is_written_in_xml::<DescribeZonesResponse>("DescribeZones", json, xml);
+    }
 }

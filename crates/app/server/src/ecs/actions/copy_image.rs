@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::check::{self, Twice};
 use super::idempotence::{self, Attempt};
 use super::refusal::{Of, api_error};
-use super::errors;
+use super::{errors, texts};
 use crate::ecs::Call;
 
 pub(super) async fn copy_image(call: &Call<'_>) -> Result<Value, ApiError> {
@@ -23,7 +23,7 @@ pub(super) async fn copy_image(call: &Call<'_>) -> Result<Value, ApiError> {
     if let Attempt::Repeated(answer) = attempt {
         return Ok(answer);
     }
-    check::resource_group(call, spec.resource_group.as_deref())?;
+    texts::resource_group(call, spec.resource_group.as_deref())?;
     let images = &call.service.images;
     let examined = images.examine_copy(&spec, call.service.quotas.images).await;
     let source = examined.map_err(|refusal| api_error(Of::Copy, &refusal))?;
@@ -63,15 +63,15 @@ fn spec(
         let message = "The destination region not found";
         return Err(ApiError::new(400, "DestinationRegion.NotFound", message));
     }
-    let has_key = check::given(request.kmskey_id.as_ref()).is_some();
+    let has_key = check::given(request.kms_key_id.as_ref()).is_some();
     if request.encrypted == Some(true) || has_key {
         let message = "Encrypted copies are not supported.";
         return Err(ApiError::new(400, "InvalidParameter.KmsNotEnabled", message));
     }
     let name = check::given(request.destination_image_name.as_ref());
-    name.map_or(Ok(()), check::image_name)?;
+    name.map_or(Ok(()), texts::image_name)?;
     let description = check::given(request.destination_description.as_ref());
-    description.map_or(Ok(()), check::description)?;
+    description.map_or(Ok(()), texts::description)?;
     check::tag_count(&request.tag)?;
     Ok(CopySpec {
         owner: call.account().to_owned(),

@@ -21,8 +21,8 @@ pub(super) async fn export_image(call: &Call<'_>) -> Result<Value, ApiError> {
     let region = check::region(request.region_id.as_ref(), is_region, 400)?;
     let image = check::needed("ImageId", request.image_id.as_ref())?;
     call.authorize("ecs:ExportImage", &call.resource(region, &format!("image/{image}")))?;
-    let bucket = check::needed("OSSBucket", request.ossbucket.as_ref())?;
-    let prefix = prefix(request.ossprefix.as_ref())?;
+    let bucket = check::needed("OSSBucket", request.oss_bucket.as_ref())?;
+    let prefix = prefix(request.oss_prefix.as_ref())?;
     let word = check::given(request.image_format.as_ref()).unwrap_or("raw");
     let format = ExportFormat::parse(word).ok_or_else(|| {
         let message = "The specified Image Format is wrongly formed.";

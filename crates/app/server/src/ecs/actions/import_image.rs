@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::import::validate::{self, validate};
 use super::idempotence::{self, Attempt};
 use super::refusal::{Of, api_error};
-use super::{check, errors};
+use super::{check, errors, texts};
 use crate::ecs::Call;
 
 /// The role that the service takes on where a request names none.
@@ -24,7 +24,7 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
     if let Attempt::Repeated(answer) = attempt {
         return Ok(answer);
     }
-    check::resource_group(call, asked.resource_group.as_deref())?;
+    texts::resource_group(call, asked.resource_group.as_deref())?;
     let role = asked.role_name.as_deref().unwrap_or(DEFAULT_ROLE);
     for disk in &asked.disks {
         call.assume(role, "oss:GetObject", &disk.bucket, &disk.object)?;

@@ -1,6 +1,23 @@
 //! The actions, one file each: they judge parameters, ask or change the records, and answer.
 
+mod check;
+mod copy_image;
+mod delete_image;
+mod describe_images;
 mod describe_regions;
+mod errors;
+mod export_image;
+mod idempotence;
+mod import;
+mod import_image;
+mod modify_image_attribute;
+mod owned;
+mod paging;
+mod refusal;
+mod texts;
+mod wire;
+#[cfg(test)]
+mod testing;
 
 use futures::future::BoxFuture;
 use kiln_ecs::error::ApiError;
@@ -9,16 +26,27 @@ use serde_json::Value;
 use super::Call;
 
 /// Runs an action. The value is a JSON object, to which the gateway adds `RequestId`.
-pub type Handler = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Value, ApiError>>;
+pub(super) type Handler = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Value, ApiError>>;
 
 /// The table of actions: `(name, handler)`. A handler is
 /// `async fn name(call: &Call<'_>) -> Result<Value, ApiError>`.
-const ACTIONS: &[(&str, Handler)] =
-    &[("DescribeRegions", |call| Box::pin(describe_regions::describe_regions(call)))];
+const ACTIONS: &[(&str, Handler)] = &[
+    ("CancelCopyImage", |call| Box::pin(copy_image::cancel_copy_image(call))),
+    ("CancelTask", |call| Box::pin(delete_image::cancel_task(call))),
+    ("CopyImage", |call| Box::pin(copy_image::copy_image(call))),
+    ("DeleteImage", |call| Box::pin(delete_image::delete_image(call))),
+    ("DescribeImages", |call| Box::pin(describe_images::describe_images(call))),
+    ("DescribeRegions", |call| Box::pin(describe_regions::describe_regions(call))),
+    ("ExportImage", |call| Box::pin(export_image::export_image(call))),
+    ("ImportImage", |call| Box::pin(import_image::import_image(call))),
+    ("ModifyImageAttribute", |call| {
+        Box::pin(modify_image_attribute::modify_image_attribute(call))
+    }),
+];
 
 /// The action's name and handler, or `None` where there is no such action. Names are
 /// case-sensitive.
 #[must_use]
-pub fn find(name: &str) -> Option<(&'static str, Handler)> {
+pub(super) fn find(name: &str) -> Option<(&'static str, Handler)> {
     ACTIONS.iter().find(|(known, _)| *known == name).copied()
 }

@@ -1,6 +1,6 @@
 //! What the image service refuses, in the codes and texts of the API.
 
-use kiln_ecs::ApiError;
+use kiln_ecs::error::ApiError;
 use kiln_factory::images::Refusal;
 
 /// The action that was refused: some refusals have another code with another action.

@@ -1,0 +1,3 @@
+//! What `ImportImage` is asked for, before any object is looked at.
+
+pub mod validate;

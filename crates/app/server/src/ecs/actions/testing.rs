@@ -1,0 +1,147 @@
+//! A site of two regions and three accounts with an empty store, for the tests of the actions.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kiln_ecs::error::ApiError;
+use kiln_model::{
+    Architecture, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType, OsType,
+    Policy, Support,
+};
+use kiln_store::{Change, Database, Records};
+use serde_json::Value;
+
+use crate::{
+    accounts::Caller,
+    ecs::{Call, Service},
+    regions::{Quotas, Region, Regions},
+};
+
+/// The account that owns what the tests make.
+pub(crate) const OWNER: &str = "1000000000000001";
+
+/// An image of [`OWNER`] in `cn-a` that can be used.
+pub(crate) fn sound(id: &str) -> Image {
+    Image {
+        id: id.to_owned(),
+        region: "cn-a".to_owned(),
+        owner: OWNER.to_owned(),
+        name: format!("name-{id}"),
+        description: String::new(),
+        family: None,
+        version: "1".to_owned(),
+        architecture: Architecture::X86_64,
+        os_type: OsType::Linux,
+        platform: "Ubuntu".to_owned(),
+        os_name: String::new(),
+        boot_mode: BootMode::Bios,
+        license_type: LicenseType::Auto,
+        status: ImageStatus::Available,
+        progress: 100,
+        created: "2025-07-01T08:09:10Z".parse().unwrap(),
+        disks: vec![Disk {
+            kind: DiskKind::System,
+            device: "/dev/xvda".to_owned(),
+            size_gib: 40,
+            virtual_size: None,
+            format: Some("raw".to_owned()),
+            declared_format: None,
+            source: None,
+            snapshot: format!("s-{id}"),
+            blob: None,
+            is_stored: true,
+            progress: 100,
+        }],
+        detection: None,
+        nvme: Support::Unsupported,
+        imds: ImdsSupport::V1,
+        has_cloud_init: true,
+        tags: BTreeMap::new(),
+        resource_group: None,
+        shared: BTreeMap::new(),
+        is_public: false,
+        copied_from: None,
+        task: None,
+        exports: Vec::new(),
+    }
+}
+
+/// A server's state.
+pub(crate) struct Site {
+    pub(crate) records: Records,
+    service: Service,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    pub(crate) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("kiln.db").display());
+        let records = Records::open(Database::open(&url).await.unwrap()).await.unwrap();
+        let region = |id: &str| Region {
+            id: id.to_owned(),
+            name: String::new(),
+            url: String::new(),
+            zones: Vec::new(),
+        };
+        let service = Service {
+            records: records.clone(),
+            regions: Regions::new(vec![region("cn-a"), region("cn-b")]),
+            quotas: Quotas::default(),
+            resource_groups: Arc::new([]),
+        };
+        Self { records, service, _folder: folder }
+    }
+
+    /// With these images.
+    pub(crate) async fn of(images: impl IntoIterator<Item = Image>) -> Self {
+        let site = Self::open().await;
+        site.records.apply(images.into_iter().map(Change::InsertImage).collect()).await.unwrap();
+        site
+    }
+
+    /// `run` with a call of `account`, which may do everything, or nothing if it is `nobody`.
+    pub(crate) async fn with<T>(
+        &self,
+        account: &str,
+        action: &str,
+        pairs: &[(&str, &str)],
+        run: impl AsyncFnOnce(&Call<'_>) -> T,
+    ) -> T {
+        let policies: Arc<[Policy]> =
+            if account == "nobody" { Arc::new([]) } else { Arc::new([Policy::administrator()]) };
+        let caller =
+            Caller { account: account.to_owned(), user: None, key: "k".to_owned(), policies };
+        let pairs: Vec<(String, String)> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let service = &self.service;
+        let host = "127.0.0.1:8080";
+        run(&Call { service, caller: &caller, action, pairs: &pairs, host }).await
+    }
+
+    /// What an action answers to `account`, through the table of actions.
+    pub(crate) async fn call(
+        &self,
+        account: &str,
+        action: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Value, ApiError> {
+        let (name, run) = super::find(action).unwrap();
+        self.with(account, name, pairs, async |call| run(call).await).await
+    }
+
+    /// The same in `cn-a` as [`OWNER`], the error as its status and code.
+    pub(crate) async fn ask(
+        &self,
+        action: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Value, (u16, String)> {
+        let mut all = vec![("RegionId", "cn-a")];
+        all.extend(pairs);
+        self.call(OWNER, action, &all).await.map_err(|error| (error.status, error.code))
+    }
+
+    /// An image of `cn-a` as it is stored.
+    pub(crate) async fn image(&self, id: &str) -> Image {
+        self.records.image("cn-a", id).await.unwrap().unwrap().value
+    }
+}
