@@ -2,6 +2,7 @@
 
 mod actions;
 mod gateway;
+mod instance_types;
 mod nonces;
 
 use std::sync::Arc;

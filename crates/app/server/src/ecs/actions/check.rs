@@ -61,20 +61,6 @@ pub fn needed<'a>(name: &str, text: Option<&'a String>) -> Result<&'a str, ApiEr
     given(text).ok_or_else(|| ApiError::missing_parameter(name))
 }
 
-/// The region of a request. `status` is 400 or 404, whichever the action documents.
-///
-/// # Errors
-///
-/// 400 `MissingParameter`; `InvalidRegionId.NotFound` with `status`.
-pub fn region<'a>(
-    text: Option<&'a String>,
-    is_known: impl Fn(&str) -> bool,
-    status: u16,
-) -> Result<&'a str, ApiError> {
-    let region = needed("RegionId", text)?;
-    if is_known(region) { Ok(region) } else { Err(unknown_region(status)) }
-}
-
 /// `InvalidRegionId.NotFound`.
 pub fn unknown_region(status: u16) -> ApiError {
     ApiError::new(status, "InvalidRegionId.NotFound", "The specified RegionId does not exist.")
@@ -290,22 +276,6 @@ mod tests {
 
     fn tag(key: &str, value: &str) -> Tag {
         Tag { key: Some(key.to_owned()), value: Some(value.to_owned()) }
-    }
-
-    #[test]
-    fn regions_are_missing_or_unknown_with_the_status_of_the_action() {
-        let code = |text: Option<&str>, status| {
-            let text = text.map(str::to_owned);
-            let found = region(text.as_ref(), |region| region == "cn-a", status);
-            found.map(str::to_owned).map_err(|error| (error.status, error.code))
-        };
-        let unknown = |status| Err((status, "InvalidRegionId.NotFound".to_owned()));
-        assert_eq!(code(Some("cn-a"), 404), Ok("cn-a".to_owned()));
-        assert_eq!(code(Some("cn-b"), 404), unknown(404));
-        assert_eq!(code(Some("cn-b"), 400), unknown(400));
-        for missing in [None, Some("")] {
-            assert_eq!(code(missing, 404), Err((400, "MissingParameter".to_owned())));
-        }
     }
 
     #[test]

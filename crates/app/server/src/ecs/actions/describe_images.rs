@@ -29,7 +29,7 @@ pub(super) async fn describe_images(call: &Call<'_>) -> Result<Value, ApiError> 
     let request: DescribeImagesRequest = call.parse()?;
     let region = given(request.region_id.as_ref()).unwrap_or("*");
     call.authorize("ecs:DescribeImages", &call.resource(region, "image/*"))?;
-    let region = &call.region(region_or_missing(request.region_id.as_ref())?)?.id;
+    let region = &call.region(check::needed("RegionId", request.region_id.as_ref())?)?.id;
     let page = Page::of(request.page_number, request.page_size)?;
     let query = query(&request, region, call.account(), page)?;
     if request.dry_run == Some(true) {
@@ -52,10 +52,6 @@ pub(super) async fn describe_images(call: &Call<'_>) -> Result<Value, ApiError> 
 
 fn answer<T: serde::Serialize>(answer: &T) -> Result<Value, ApiError> {
     serde_json::to_value(answer).map_err(|_| ApiError::internal())
-}
-
-fn region_or_missing(region: Option<&String>) -> Result<&str, ApiError> {
-    check::needed("RegionId", region)
 }
 
 /// 404 `Invalid…` where a filter's word is none.
@@ -169,8 +165,9 @@ fn statuses(request: &DescribeImagesRequest) -> Result<Option<Vec<ImageStatus>>,
             .map(|word| wire::status_of(word.trim()).ok_or_else(wrong_parameter))
             .collect::<Result<_, _>>()?,
     };
-    let is_meant =
-        |status: &ImageStatus| request.usable.is_none_or(|usable| usable == wire::is_usable(*status));
+    let is_meant = |status: &ImageStatus| {
+        request.usable.is_none_or(|usable| usable == wire::is_usable(*status))
+    };
     Ok(Some(listed.into_iter().filter(is_meant).collect()))
 }
 
@@ -193,8 +190,7 @@ fn by_architecture(
     query: &mut ImageQuery,
 ) -> Result<bool, ApiError> {
     if let Some(word) = given(request.architecture.as_ref()) {
-        query.architecture =
-            Some(check::architecture(word).ok_or_else(|| wrong("Architecture"))?);
+        query.architecture = Some(check::architecture(word).ok_or_else(|| wrong("Architecture"))?);
     }
     let Some(id) = given(request.instance_type.as_ref()) else { return Ok(true) };
     let Some(known) = instance_types::find(id) else {
@@ -219,9 +215,7 @@ fn by_filters(request: &DescribeImagesRequest, query: &mut ImageQuery) -> Result
     for filter in &request.filter {
         let value = given(filter.value.as_ref());
         let time = || {
-            value
-                .map(|text| check::minute(text).ok_or_else(|| wrong("FilterValue")))
-                .transpose()
+            value.map(|text| check::minute(text).ok_or_else(|| wrong("FilterValue"))).transpose()
         };
         match given(filter.key.as_ref()) {
             Some("CreationStartTime") => query.created_from = time()?,
@@ -235,7 +229,9 @@ fn by_filters(request: &DescribeImagesRequest, query: &mut ImageQuery) -> Result
                 }
             },
             Some(
-                "CpuOnlineUpgrade" | "CpuOnlineDowngrade" | "MemoryOnlineUpgrade"
+                "CpuOnlineUpgrade"
+                | "CpuOnlineDowngrade"
+                | "MemoryOnlineUpgrade"
                 | "MemoryOnlineDowngrade",
             ) => match value {
                 Some("unsupported") | None => {}
@@ -279,7 +275,7 @@ pub(super) async fn describe_image_from_family(call: &Call<'_>) -> Result<Value,
     let request: FamilyRequest = call.parse()?;
     let region = given(request.region_id.as_ref()).unwrap_or("*");
     call.authorize("ecs:DescribeImageFromFamily", &call.resource(region, "image/*"))?;
-    let region = &call.region(region_or_missing(request.region_id.as_ref())?)?.id;
+    let region = &call.region(check::needed("RegionId", request.region_id.as_ref())?)?.id;
     let family = check::needed("ImageFamily", request.image_family.as_ref())?;
     let own = Scope { own: true, shared: false, public: false };
     for scope in [own, Scope { own: false, shared: true, public: true }] {
@@ -379,10 +375,26 @@ mod tests {
             (vec![("Usage", "none"), ("ActionType", "ChangeOS"), ("ImageId", "m-a")], "m-a"),
             (vec![("Tag.1.Key", "k")], "m-a"),
             (vec![("Tag.1.Key", "k"), ("Tag.1.Value", "w")], ""),
-            (vec![("Filter.1.Key", "CreationStartTime"), ("Filter.1.Value", "2025-07-02T00:00Z")], "m-a"),
-            (vec![("Filter.1.Key", "CreationEndTime"), ("Filter.1.Value", "2025-07-01T00:00Z")], ""),
+            (
+                vec![
+                    ("Filter.1.Key", "CreationStartTime"),
+                    ("Filter.1.Value", "2025-07-02T00:00Z"),
+                ],
+                "m-a",
+            ),
+            (
+                vec![("Filter.1.Key", "CreationEndTime"), ("Filter.1.Value", "2025-07-01T00:00Z")],
+                "",
+            ),
             (vec![("Filter.1.Key", "CpuOnlineUpgrade"), ("Filter.1.Value", "supported")], ""),
-            (vec![("Filter.1.Key", "NetworkType"), ("Filter.1.Value", "vpc"), ("ImageId", "m-b")], "m-b"),
+            (
+                vec![
+                    ("Filter.1.Key", "NetworkType"),
+                    ("Filter.1.Value", "vpc"),
+                    ("ImageId", "m-b"),
+                ],
+                "m-b",
+            ),
         ] {
             let answer = site.ask("DescribeImages", &filters).await.unwrap();
             assert_eq!(ids(&answer).join(" "), expected, "{filters:?}");

@@ -62,7 +62,11 @@ impl First {
 /// # Errors
 ///
 /// 400 `IdempotentParameterMismatch`; those of the store.
-pub async fn begin(call: &Call<'_>, region: &str, token: Option<&str>) -> Result<Attempt, ApiError> {
+pub async fn begin(
+    call: &Call<'_>,
+    region: &str,
+    token: Option<&str>,
+) -> Result<Attempt, ApiError> {
     let Some(token) = token else { return Ok(Attempt::Plain) };
     let key = TokenKey {
         account: call.account().to_owned(),

@@ -117,8 +117,7 @@ fn features(
     let Some(features) = features else { return Ok((None, None)) };
     let nvme = given(features.nvme_support.as_ref()).map(|word| {
         let why = "It is `supported` or `unsupported`.";
-        check::support(word)
-            .ok_or_else(|| ApiError::invalid_parameter("Features.NvmeSupport", why))
+        check::support(word).ok_or_else(|| ApiError::invalid_parameter("Features.NvmeSupport", why))
     });
     let imds = given(features.imds_support.as_ref()).map(|word| {
         let message = "The specified parameter Features.ImdsSupport is not supported.";
@@ -160,8 +159,7 @@ impl Wanted {
             image.status = moved(image, status)?;
         }
         image.name = self.name.clone().unwrap_or_else(|| image.name.clone());
-        image.description =
-            self.description.clone().unwrap_or_else(|| image.description.clone());
+        image.description = self.description.clone().unwrap_or_else(|| image.description.clone());
         if let Some(family) = &self.family {
             image.family = Some(family.clone()).filter(|family| !family.is_empty());
         }
@@ -198,7 +196,8 @@ mod tests {
     use crate::ecs::actions::testing::{OWNER, Site, sound};
 
     async fn site() -> Site {
-        let mut images = ["m-a", "m-new", "m-old", "m-v2", "m-arm", "m-shared", "m-other"].map(sound);
+        let mut images =
+            ["m-a", "m-new", "m-old", "m-v2", "m-arm", "m-shared", "m-other"].map(sound);
         images[1].status = ImageStatus::Creating;
         images[2].status = ImageStatus::Deprecated;
         images[3].imds = ImdsSupport::V2;
@@ -263,7 +262,13 @@ mod tests {
             ("m-arm", "BootMode", "BIOS", 400, "InvalidBootMode.NotSupport"),
             ("m-a", "Features.ImdsSupport", "v3", 400, "InvalidParameter.FeaturesImdsSupport"),
             ("m-a", "Features.NvmeSupport", "auto", 400, "InvalidParameter"),
-            ("m-v2", "Features.ImdsSupport", "v1", 403, "InvalidOperation.FeaturesImdsSupportNotMatch"),
+            (
+                "m-v2",
+                "Features.ImdsSupport",
+                "v1",
+                403,
+                "InvalidOperation.FeaturesImdsSupportNotMatch",
+            ),
             ("m-a", "Status", "Gone", 400, "InvalidParameter"),
             ("m-old", "Status", "Deprecated", 403, "ImageStatus.NotAvailable"),
             ("m-a", "Status", "Available", 403, "ImageStatus.NotDeprecated"),

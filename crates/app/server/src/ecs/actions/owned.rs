@@ -34,8 +34,9 @@ pub(super) async fn own(
 pub(super) async fn visible(call: &Call<'_>, region: &str, id: &str) -> Result<Image, ApiError> {
     let found = call.service.records.image(region, id).await.map_err(errors::store)?;
     let account = call.account();
-    let is_visible =
-        |image: &Image| image.owner == account || image.is_public || image.shared.contains_key(account);
+    let is_visible = |image: &Image| {
+        image.owner == account || image.is_public || image.shared.contains_key(account)
+    };
     found.map(|found| found.value).filter(is_visible).ok_or_else(check::unknown_image)
 }
 

@@ -299,10 +299,12 @@ mod tests {
         image.tags = [("k", "v"), ("acs:ecs:image:osVersion", "9")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into();
-        image.disks[0].source =
-            Some(ObjectName { bucket: "b".to_owned(), object: "o".to_owned() });
+        image.disks[0].source = Some(ObjectName { bucket: "b".to_owned(), object: "o".to_owned() });
         let (own, other) = (seen_by(OWNER, &image), seen_by("2", &image));
-        assert_eq!((&own["IsSelfShared"], &own["ResourceGroupId"]), (&json!("true"), &json!("rg-1")));
+        assert_eq!(
+            (&own["IsSelfShared"], &own["ResourceGroupId"]),
+            (&json!("true"), &json!("rg-1"))
+        );
         assert_eq!(other["ImageOwnerId"], json!(1_000_000_000_000_001_i64));
         assert_eq!(other["ImageOwnerAlias"], "others");
         for hidden in ["IsSelfShared", "ResourceGroupId"] {
@@ -317,8 +319,7 @@ mod tests {
     fn an_image_in_the_making_tells_how_far_it_is() {
         let mut image = sound("m-1");
         image.status = ImageStatus::Creating;
-        image.copied_from =
-            Some(CopySource { region: "cn-b".to_owned(), image: "m-0".to_owned() });
+        image.copied_from = Some(CopySource { region: "cn-b".to_owned(), image: "m-0".to_owned() });
         let mut data = image.disks[0].clone();
         data.kind = DiskKind::Data;
         image.disks[0].progress = 25;
