@@ -10,37 +10,37 @@ use kiln_model::{Decision, Policy, decide};
 
 /// A caller of the API: the key was found, and its signature was good.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The account, digits.
-    pub account: String,
+    pub(crate) account: String,
     /// The user within the account, for logs.
-    pub user: String,
+    pub(crate) user: String,
     policies: Arc<[Policy]>,
 }
 
 impl Caller {
     /// A caller of an account with policies.
     #[must_use]
-    pub fn new(account: String, user: String, policies: Vec<Policy>) -> Self {
+    pub(crate) fn new(account: String, user: String, policies: Vec<Policy>) -> Self {
         Self { account, user, policies: policies.into() }
     }
 
     /// Whether the policies allow `action` (`ecs:ImportImage`) on `resource`.
     #[must_use]
-    pub fn may(&self, action: &str, resource: &str) -> bool {
+    pub(crate) fn may(&self, action: &str, resource: &str) -> bool {
         decide(&self.policies, action, resource) == Decision::Allowed
     }
 }
 
 /// An access key.
 #[derive(Clone)]
-pub struct Key {
+pub(crate) struct Key {
     /// What requests are signed with.
-    pub secret: String,
+    pub(crate) secret: String,
     /// Whether it was switched off.
-    pub is_disabled: bool,
+    pub(crate) is_disabled: bool,
     /// Whose it is.
-    pub caller: Caller,
+    pub(crate) caller: Caller,
 }
 
 impl std::fmt::Debug for Key {
@@ -52,43 +52,43 @@ impl std::fmt::Debug for Key {
 
 /// Accounts, keys and roles at one moment.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     /// By access key id.
-    pub keys: BTreeMap<String, Key>,
+    pub(crate) keys: BTreeMap<String, Key>,
     /// Policies of roles that the service takes on, by account and name.
-    pub roles: BTreeMap<(String, String), Vec<Policy>>,
+    pub(crate) roles: BTreeMap<(String, String), Vec<Policy>>,
     /// Resource groups by account.
-    pub resource_groups: BTreeMap<String, Vec<String>>,
+    pub(crate) resource_groups: BTreeMap<String, Vec<String>>,
     /// All accounts.
-    pub accounts: Vec<String>,
+    pub(crate) accounts: Vec<String>,
 }
 
 /// All accounts, shared and replaceable.
 #[derive(Clone, Debug)]
-pub struct Accounts(Arc<RwLock<Arc<State>>>);
+pub(crate) struct Accounts(Arc<RwLock<Arc<State>>>);
 
 impl Accounts {
     /// These accounts.
     #[must_use]
-    pub fn new(state: State) -> Self {
+    pub(crate) fn new(state: State) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(state))))
     }
 
     /// The state of this moment.
     #[must_use]
-    pub fn now(&self) -> Arc<State> {
+    pub(crate) fn now(&self) -> Arc<State> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Take another state from the next request on.
-    pub fn replace(&self, state: State) {
+    pub(crate) fn replace(&self, state: State) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
 }
 
 /// What taking on a role comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Assumed {
+pub(crate) enum Assumed {
     /// The role may do it.
     Allowed,
     /// The role is there and may not.
@@ -100,7 +100,7 @@ pub enum Assumed {
 impl State {
     /// Whether a role of an account may do `action` on an object of a bucket.
     #[must_use]
-    pub fn assume(&self, account: &str, role: &str, action: &str, resource: &str) -> Assumed {
+    pub(crate) fn assume(&self, account: &str, role: &str, action: &str, resource: &str) -> Assumed {
         match self.roles.get(&(account.to_owned(), role.to_owned())) {
             None => Assumed::NoRole,
             Some(policies) if decide(policies, action, resource) == Decision::Allowed => {

@@ -364,7 +364,7 @@ impl Config {
     /// # Errors
     ///
     /// Where a secret cannot be read, a policy is not understood, or a key is there twice.
-    pub fn accounts(&self) -> Result<State, ConfigError> {
+    pub(crate) fn accounts(&self) -> Result<State, ConfigError> {
         let mut state = State::default();
         for account in &self.account {
             let is_digits = account.id.bytes().all(|byte| byte.is_ascii_digit());

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use axum_server::Handle;
 use jiff::Timestamp;
 use kiln_factory::images::{Collected, Images, Settings};
-use kiln_store::{Blobs, Buckets, Database, Records};
+use kiln_store::{Blobs, Buckets, Database, Journal, Records};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -106,7 +106,7 @@ async fn open(config: &Config) -> Result<Opened> {
         threads: if config.work.threads == 0 { threads } else { config.work.threads },
         zstd_level: config.work.zstd_level,
     };
-    let journal: Arc<dyn duroxide::providers::Provider> = panic!("{database:?}");
+    let journal = Arc::new(Journal::new(database.clone()));
     let images =
         Images::start(records.clone(), journal, buckets.clone(), blobs, settings).await?;
     Ok(Opened { database, records, images, buckets })

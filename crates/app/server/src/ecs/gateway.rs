@@ -231,7 +231,10 @@ impl Gateway {
                 match actions::find(action) {
                     Some((name, handler)) => {
                         name.clone_into(&mut ended.action);
-                        handler(&call).await
+                        match actions::check::owner(call.pairs) {
+                            Ok(()) => handler(&call).await,
+                            Err(error) => Err(error),
+                        }
                     }
                     None => Err(AuthError::UnknownAction.into()),
                 }

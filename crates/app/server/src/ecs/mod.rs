@@ -92,7 +92,7 @@ impl<'a> Call<'a> {
             return Err(ApiError::missing_parameter("RegionId"));
         }
         self.service.regions.get(id).ok_or_else(|| {
-            let of_tasks = matches!(self.action, "ImportImage" | "CancelTask")
+            let of_tasks = matches!(self.action, "ImportImage" | "ExportImage" | "CancelTask")
                 || self.action.starts_with("DescribeTask");
             let status = if of_tasks { 400 } else { 404 };
             let message = "The specified RegionId does not exist.";

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
 use kiln_ecs::types::copy::{CancelCopyImageRequest, CopyImageRequest, CopyImageResponse};
-use kiln_factory::images::CopySpec;
+use kiln_factory::images::{CopySpec, Refusal};
 use serde_json::{Value, json};
 
 use super::check::{self, Twice};
@@ -34,11 +34,11 @@ pub(super) async fn copy_image(call: &Call<'_>) -> Result<Value, ApiError> {
         Attempt::First(first) => Some(first.remember(answer(image), Timestamp::now())),
         _ => None,
     };
-    let copy = images
-        .copy(spec, &source, remember)
-        .await
-        .map_err(|refusal| api_error(Of::Copy, &refusal))?;
-    Ok(answer(&copy.id))
+    match images.copy(spec, &source, remember).await {
+        Ok(copy) => Ok(answer(&copy.id)),
+        Err(Refusal::TokenInUse) => idempotence::outrun(call, &region, token).await,
+        Err(refusal) => Err(api_error(Of::Copy, &refusal)),
+    }
 }
 
 fn answer(image: &str) -> Value {

@@ -11,8 +11,7 @@ use crate::ecs::Call;
 
 pub(super) async fn delete_image(call: &Call<'_>) -> Result<Value, ApiError> {
     let request: DeleteImageRequest = call.parse()?;
-    let is_region = |id: &str| call.service.regions.get(id).is_some();
-    let region = check::region(request.region_id.as_ref(), is_region, 404)?;
+    let region = call.region(request.region_id.as_deref().unwrap_or_default())?.id.as_str();
     let image = check::needed("ImageId", request.image_id.as_ref())?;
     call.authorize("ecs:DeleteImage", &call.resource(region, &format!("image/{image}")))?;
     let is_dry = request.dry_run == Some(true);
@@ -26,8 +25,7 @@ pub(super) async fn delete_image(call: &Call<'_>) -> Result<Value, ApiError> {
 
 pub(super) async fn cancel_task(call: &Call<'_>) -> Result<Value, ApiError> {
     let request: CancelTaskRequest = call.parse()?;
-    let is_region = |id: &str| call.service.regions.get(id).is_some();
-    let region = check::region(request.region_id.as_ref(), is_region, 400)?;
+    let region = call.region(request.region_id.as_deref().unwrap_or_default())?.id.as_str();
     let task = check::needed("TaskId", request.task_id.as_ref())?;
     call.authorize("ecs:CancelTask", &call.resource(region, &format!("task/{task}")))?;
     let cancelled = call.service.images.cancel_task(call.account(), region, task).await;

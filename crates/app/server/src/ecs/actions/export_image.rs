@@ -17,8 +17,7 @@ const MAX_PREFIX: usize = 30;
 
 pub(super) async fn export_image(call: &Call<'_>) -> Result<Value, ApiError> {
     let request: ExportImageRequest = call.parse()?;
-    let is_region = |id: &str| call.service.regions.get(id).is_some();
-    let region = check::region(request.region_id.as_ref(), is_region, 400)?;
+    let region = call.region(request.region_id.as_deref().unwrap_or_default())?.id.as_str();
     let image = check::needed("ImageId", request.image_id.as_ref())?;
     call.authorize("ecs:ExportImage", &call.resource(region, &format!("image/{image}")))?;
     let bucket = check::needed("OSSBucket", request.oss_bucket.as_ref())?;

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
-use kiln_store::{Change, StoreError, Token, TokenKey};
+use kiln_store::{Change, Token, TokenKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -57,7 +57,7 @@ impl First {
 /// Look up the request's token, which `check::client_token` has judged.
 ///
 /// Two first requests at the same time: the transaction of one of them ends in
-/// `StoreError::DuplicateToken`; [`outrun`] tells its caller so.
+/// `StoreError::DuplicateToken`; [`outrun`] gives its caller the answer of the other.
 ///
 /// # Errors
 ///
@@ -85,15 +85,20 @@ pub async fn begin(
     }
 }
 
-/// 403 `IdempotentProcessing` where a transaction failed because the same request was quicker;
-/// sent again, it gets that one's answer.
-#[must_use]
-pub fn outrun(error: StoreError) -> ApiError {
-    if matches!(error, StoreError::DuplicateToken) {
-        let message = "The previous idempotent request(s) is still processing.";
-        return ApiError::new(403, "IdempotentProcessing", message);
+/// The answer of the same request that was quicker: a transaction of this one ended in
+/// `StoreError::DuplicateToken`.
+///
+/// # Errors
+///
+/// Those of [`begin`]; 403 `IdempotentProcessing` where the other one is not there any more.
+pub async fn outrun(call: &Call<'_>, region: &str, token: Option<&str>) -> Result<Value, ApiError> {
+    match begin(call, region, token).await? {
+        Attempt::Repeated(answer) => Ok(answer),
+        _ => {
+            let message = "The previous idempotent request(s) is still processing.";
+            Err(ApiError::new(403, "IdempotentProcessing", message))
+        }
     }
-    errors::store(error)
 }
 
 /// SHA-256 of what a request asks for, in any order, as hexadecimal digits.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
 use kiln_ecs::types::import_image::{ImportImageRequest, ImportImageResponse};
-use kiln_factory::images::{ImportDisk, ImportSpec};
+use kiln_factory::images::{ImportDisk, ImportSpec, Refusal};
 use serde_json::Value;
 
 use super::import::validate::{self, validate};
@@ -29,7 +29,7 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
     for disk in &asked.disks {
         call.assume(role, "oss:GetObject", &disk.bucket, &disk.object)?;
     }
-    let is_dry = asked.dry_run;
+    let (is_dry, token) = (asked.dry_run, asked.client_token.clone());
     let spec = spec(call.account(), asked);
     let images = &call.service.images;
     let examined = images.examine_import(&spec, call.service.quotas.images).await;
@@ -41,11 +41,11 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
         Attempt::First(first) => Some(first.remember(answer(image, task, &region), Timestamp::now())),
         _ => None,
     };
-    let (image, task) = images
-        .import(spec, remember)
-        .await
-        .map_err(|refusal| api_error(Of::Import, &refusal))?;
-    Ok(answer(&image.id, &task.id, &region))
+    match images.import(spec, remember).await {
+        Ok((image, task)) => Ok(answer(&image.id, &task.id, &region)),
+        Err(Refusal::TokenInUse) => idempotence::outrun(call, &region, token.as_deref()).await,
+        Err(refusal) => Err(api_error(Of::Import, &refusal)),
+    }
 }
 
 fn answer(image: &str, task: &str, region: &str) -> Value {

@@ -1,6 +1,6 @@
 //! The actions, one file each: they judge parameters, ask or change the records, and answer.
 
-mod check;
+pub(super) mod check;
 mod copy_image;
 mod delete_image;
 mod describe_images;
