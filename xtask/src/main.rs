@@ -3,8 +3,10 @@
 
 mod bench;
 mod bench_import;
+mod bench_api;
 mod bench_repair;
 mod boots;
+mod crash;
 mod demo;
 mod diff_map;
 mod diff_walk;
@@ -13,10 +15,14 @@ mod fuzz_seeds;
 mod host;
 mod images;
 mod plant;
+mod postgres;
+mod python;
 mod real;
 mod repair_faults;
 mod repair_guests;
 mod repairs;
+mod serve_tests;
+mod server;
 mod setup;
 mod suite;
 mod tidy;
@@ -40,8 +46,8 @@ enum Command {
     Demo,
     /// Install what is missing and run all tests, or only the named tiers of them
     Test {
-        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, boot, repair,
-        /// repair-faults
+        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, serve, serve-postgres,
+        /// serve-crash, serve-faults, boot, repair, repair-faults
         tiers: Vec<String>,
     },
     /// Build the real images under target/fixtures (installs what is missing)
@@ -85,6 +91,8 @@ enum Bench {
         #[arg(long)]
         kiln: Option<PathBuf>,
     },
+    /// DescribeImages over 100,000 images, asked by wrk
+    Api,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -93,6 +101,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(Bench::Check) => bench::check(),
         Command::Bench(Bench::Repair) => bench_repair::repair(),
         Command::Bench(Bench::Import { image, kiln }) => bench_import::import(image, kiln),
+        Command::Bench(Bench::Api) => bench_api::bench(),
         Command::Test { tiers } => suite::run_tiers(&tiers),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;

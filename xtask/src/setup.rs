@@ -53,6 +53,17 @@ pub(crate) const MACHINES: Group = Group {
     packages: &["qemu-system-x86", "qemu-utils", "ovmf", "linux-image-cloud-amd64"],
 };
 
+/// The official clients, which are written in Python.
+pub(crate) const PYTHON: Group =
+    Group { what_for: "a Python environment", packages: &["python3", "python3-venv"] };
+
+/// The database of installations with several nodes.
+pub(crate) const POSTGRES: Group =
+    Group { what_for: "PostgreSQL", packages: &["postgresql", "util-linux"] };
+
+/// What asks the API many times a second.
+pub(crate) const LOAD: Group = Group { what_for: "a load generator", packages: &["wrk"] };
+
 /// What `cargo xtask bench` compares kiln with.
 pub(crate) const BENCH: Group = Group {
     what_for: "benchmarks",

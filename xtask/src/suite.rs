@@ -6,7 +6,9 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::host::{is_root, run, tier, workspace};
-use crate::{boots, diff_walk, images, real, repair_faults, repairs, setup, tidy};
+use crate::{
+    boots, crash, diff_walk, images, real, repair_faults, repairs, serve_tests, setup, tidy,
+};
 
 /// A tier: the name to ask for it by, and what it does.
 type Tier = (&'static str, fn() -> Result<()>);
@@ -23,6 +25,10 @@ const TIERS: &[Tier] = &[
     }),
     ("diff-map", || real::formats(&kiln("release")?)),
     ("faults", || real::test(&kiln("release")?)),
+    ("serve", || serve_tests::conformance(&kiln("dev")?)),
+    ("serve-postgres", || serve_tests::on_postgres(&kiln("dev")?)),
+    ("serve-crash", || crash::test(&kiln("dev")?)),
+    ("serve-faults", || serve_tests::faults(&kiln("dev")?)),
     ("boot", || boots::sound_disks(&kiln("release")?)),
     ("repair", || repairs::test(&kiln("release")?, repairs::USUAL)),
     ("repair-faults", || repair_faults::test(&kiln("release")?)),
@@ -65,17 +71,24 @@ fn cargo_test() -> Result<()> {
     run(&mut command)
 }
 
-/// The `kiln` binary, built in `profile`.
+/// The `kiln` binary, built in `profile`; or the one that `KILN_PROGRAM` names, to try one that was
+/// built elsewhere.
 ///
 /// # Errors
 ///
 /// Where it does not build.
 pub(crate) fn kiln(profile: &str) -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os("KILN_PROGRAM") {
+        return Ok(program.into());
+    }
     run(cargo().args(["build", "--locked", "--quiet", "-p", "kiln-cli", "--profile", profile]))?;
-    Ok(workspace().join("target").join(profile).join("kiln"))
+    // The folder of the profile `dev` is the only one that is not named after it.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(workspace().join("target").join(folder).join("kiln"))
 }
 
-fn cargo() -> Command {
+/// The cargo that runs this, in the workspace.
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace());
     command

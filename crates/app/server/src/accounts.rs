@@ -115,7 +115,13 @@ pub(crate) enum Assumed {
 impl State {
     /// Whether a role of an account may do `action` on an object of a bucket.
     #[must_use]
-    pub(crate) fn assume(&self, account: &str, role: &str, action: &str, resource: &str) -> Assumed {
+    pub(crate) fn assume(
+        &self,
+        account: &str,
+        role: &str,
+        action: &str,
+        resource: &str,
+    ) -> Assumed {
         match self.roles.get(&(account.to_owned(), role.to_owned())) {
             None => Assumed::NoRole,
             Some(policies) if decide(policies, action, resource) == Decision::Allowed => {
@@ -136,7 +142,8 @@ mod tests {
         assert!(caller.may("ecs:DeleteImage", "acs:ecs:r:1:image/m"));
         let key = Key { secret: "hush".into(), is_disabled: false, caller };
         assert!(!format!("{key:?}").contains("hush"));
-        let accounts = Accounts::new(State { keys: [("k".into(), key)].into(), ..State::default() });
+        let accounts =
+            Accounts::new(State { keys: [("k".into(), key)].into(), ..State::default() });
         assert_eq!(accounts.now().keys.len(), 1);
         accounts.replace(State::default());
         assert!(accounts.now().keys.is_empty());

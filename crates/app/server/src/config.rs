@@ -277,10 +277,8 @@ impl Config {
         if self.work.concurrency == 0 || self.work.concurrency > 256 {
             return value(format!("work.concurrency is {}: 1 to 256", self.work.concurrency));
         }
-        self.state = std::path::absolute(&self.state).map_err(|source| ConfigError::Read {
-            path: self.state.clone(),
-            source,
-        })?;
+        self.state = std::path::absolute(&self.state)
+            .map_err(|source| ConfigError::Read { path: self.state.clone(), source })?;
         if self.region.is_empty() {
             let region = |id: &str| Region {
                 id: id.to_owned(),
@@ -326,8 +324,10 @@ impl Config {
         }
         for bucket in &self.bucket {
             if !regions.contains(bucket.region.as_str()) {
-                let told =
-                    format!("the bucket {} is in {}, which is no region", bucket.name, bucket.region);
+                let told = format!(
+                    "the bucket {} is in {}, which is no region",
+                    bucket.name, bucket.region
+                );
                 return Err(ConfigError::Value(told));
             }
         }
@@ -430,9 +430,7 @@ fn roles(account: &Account) -> Result<Vec<(String, Vec<Policy>)>, ConfigError> {
         let names = ["AliyunECSImageImportDefaultRole", "AliyunECSImageExportDefaultRole"];
         return Ok(names.map(|name| (name.to_owned(), vec![Policy::administrator()])).into());
     };
-    let role = |role: &Role| {
-        Ok((role.name.clone(), policies(&role.name, Some(&role.policies))?))
-    };
+    let role = |role: &Role| Ok((role.name.clone(), policies(&role.name, Some(&role.policies))?));
     configured.iter().map(role).collect()
 }
 

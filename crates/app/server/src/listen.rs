@@ -89,9 +89,8 @@ fn limit(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::T
 pub(crate) async fn tls(files: Option<&Tls>) -> anyhow::Result<Option<RustlsConfig>> {
     let Some(files) = files else { return Ok(None) };
     let config = RustlsConfig::from_pem_file(&files.certificate, &files.key).await;
-    let told = || {
-        format!("{} and {} are not usable", files.certificate.display(), files.key.display())
-    };
+    let told =
+        || format!("{} and {} are not usable", files.certificate.display(), files.key.display());
     Ok(Some(config.with_context(told)?))
 }
 

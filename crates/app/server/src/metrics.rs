@@ -40,8 +40,7 @@ pub(crate) struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::<Request, Counter>::default();
-        let seconds =
-            Family::<Action, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let seconds = Family::<Action, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let (tasks, images) = (Gauge::default(), Gauge::default());
         let mut registry = Registry::with_prefix("kiln");
         registry.register("requests", "Requests by action and code", requests.clone());
@@ -82,6 +81,8 @@ mod tests {
         let text = metrics.text();
         let line = "kiln_requests_total{action=\"DescribeImages\",code=\"OK\"} 2";
         assert!(text.contains(line), "{text}");
-        assert!(text.contains("kiln_request_seconds_bucket{le=\"0.005\",action=\"DescribeImages\"} 2"));
+        assert!(
+            text.contains("kiln_request_seconds_bucket{le=\"0.005\",action=\"DescribeImages\"} 2")
+        );
     }
 }

@@ -36,7 +36,10 @@ const RESUME_INTERVAL: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// Where the configuration, a folder, the database or an address cannot be used.
-pub fn serve(config: Config, reload: impl Fn() -> Result<Config> + Send + Sync + 'static) -> Result<()> {
+pub fn serve(
+    config: Config,
+    reload: impl Fn() -> Result<Config> + Send + Sync + 'static,
+) -> Result<()> {
     log(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(config.complete()?, Box::new(reload)))
@@ -108,8 +111,7 @@ async fn open(config: &Config) -> Result<Opened> {
         zstd_level: config.work.zstd_level,
     };
     let journal = Arc::new(Journal::new(database.clone()));
-    let images =
-        Images::start(records.clone(), journal, buckets.clone(), blobs, settings).await?;
+    let images = Images::start(records.clone(), journal, buckets.clone(), blobs, settings).await?;
     Ok(Opened { database, records, images, buckets })
 }
 

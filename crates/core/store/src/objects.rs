@@ -57,7 +57,8 @@ impl Bucket {
         progress: Progress<'_>,
     ) -> Result<(), StoreError> {
         let failed = |error| place::failed(key, error);
-        let writing = self.operator().writer_with(key).chunk(CHUNK_BYTES).concurrent(PARALLEL_PARTS);
+        let writing =
+            self.operator().writer_with(key).chunk(CHUNK_BYTES).concurrent(PARALLEL_PARTS);
         let mut writer = writing.await.map_err(failed)?;
         let mut written = Ok(());
         let mut opened =

@@ -11,9 +11,9 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use kiln_ecs::answer::Format;
+use kiln_ecs::error::{ApiError, new_request_id};
 use kiln_ecs::params::parse;
 use kiln_ecs::sign::{self, AuthError, Scheme, check_time, v1, v3};
-use kiln_ecs::error::{ApiError, new_request_id};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -50,7 +50,15 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     let request_id = new_request_id();
     let received = match Received::of(request).await {
         Ok(received) => received,
-        Err(error) => return answer(error.status, "", &request_id, Format::Json, error.to_json(&request_id, "")),
+        Err(error) => {
+            return answer(
+                error.status,
+                "",
+                &request_id,
+                Format::Json,
+                error.to_json(&request_id, ""),
+            );
+        }
     };
     let ended = gateway.handle(&received).await;
     let format = received.format();
@@ -59,7 +67,11 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
             Ok(body) => (200, "OK", body),
             Err(error) => {
                 tracing::error!(request_id, %error, "an answer has no form");
-                (500, "InternalError", format.error(&ApiError::internal(), &request_id, received.host()))
+                (
+                    500,
+                    "InternalError",
+                    format.error(&ApiError::internal(), &request_id, received.host()),
+                )
             }
         },
         Err(error) => {
@@ -70,8 +82,13 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     let elapsed = begun.elapsed();
     gateway.service.metrics.request(&ended.action, code, elapsed);
     tracing::info!(
-        request_id, action = ended.action, account = ended.account, user = ended.user, code,
-        elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "request"
+        request_id,
+        action = ended.action,
+        account = ended.account,
+        user = ended.user,
+        code,
+        elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        "request"
     );
     answer(status, code, &request_id, format, body)
 }
@@ -318,7 +335,8 @@ impl<'a> Common<'a> {
     fn of_v3(received: &'a Received) -> Result<Self, AuthError> {
         let authorization = received.header("authorization").ok_or(AuthError::Incomplete)?;
         let authorization = v3::Authorization::parse(authorization)?;
-        let header = |header: &str, name| received.header(header).ok_or(AuthError::Missing { name });
+        let header =
+            |header: &str, name| received.header(header).ok_or(AuthError::Missing { name });
         // The key is a part of a text that is parsed anew here, to be borrowed from the request.
         let key = received
             .header("authorization")

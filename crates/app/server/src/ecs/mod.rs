@@ -8,9 +8,9 @@ mod nonces;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kiln_ecs::error::ApiError;
 use kiln_ecs::params::from_params;
 use kiln_ecs::sign::AuthError;
-use kiln_ecs::error::ApiError;
 use kiln_factory::images::Images;
 use kiln_store::{Buckets, Database, Records};
 use serde::de::DeserializeOwned;

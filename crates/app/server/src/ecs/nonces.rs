@@ -71,9 +71,8 @@ impl Nonces {
 impl Shard {
     fn see(&mut self, digest: u128, now: Timestamp, max: usize) -> Seen {
         let is_old = |seen: &Timestamp| now.duration_since(*seen) > KEPT;
-        let is_due = self.swept.is_none_or(|swept| {
-            now.duration_since(swept) > SignedDuration::from_mins(1)
-        });
+        let is_due =
+            self.swept.is_none_or(|swept| now.duration_since(swept) > SignedDuration::from_mins(1));
         if is_due {
             self.seen.retain(|_, seen| !is_old(seen));
             self.swept = Some(now);

@@ -67,7 +67,8 @@ impl Images {
         remember: impl FnOnce(&str, &str) -> Option<Change> + Send,
     ) -> Result<Image> {
         let (image, task) = records(spec, source);
-        let mut changes = vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
+        let mut changes =
+            vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
         changes.extend(remember(&image.id, &task.id));
         self.inner.records.apply(changes).await?;
         self.inner.begin(&task).await;

@@ -57,7 +57,8 @@ async fn run(inner: &Arc<Inner>, image: &Image) -> Result<Report, Stop> {
         let request = Request { source, location, declared, items: Vec::new() };
         kiln_sandbox::check(&program, &request, &Limits::default()).map_err(Stop::from)
     });
-    work.await.unwrap_or_else(|error| Err(Fault::lasting("InternalError", error.to_string()).into()))
+    work.await
+        .unwrap_or_else(|error| Err(Fault::lasting("InternalError", error.to_string()).into()))
 }
 
 fn declared(image: &Image) -> Declared {
@@ -82,7 +83,9 @@ fn declared(image: &Image) -> Declared {
 /// The items of a report as the API shows them: the bare name, and a risk only where there is one.
 fn items(answer: &Value) -> Vec<DetectionItem> {
     let text = |item: &Value, key: &str| {
-        item.get(key).and_then(Value::as_str).map(|text| text.chars().take(MAX_TEXT_CHARS).collect())
+        item.get(key)
+            .and_then(Value::as_str)
+            .map(|text| text.chars().take(MAX_TEXT_CHARS).collect())
     };
     let all = answer.get("items").and_then(Value::as_array).into_iter().flatten().take(MAX_ITEMS);
     all.filter_map(|item| {
@@ -94,7 +97,9 @@ fn items(answer: &Value) -> Vec<DetectionItem> {
         let is_risk = status == "risk";
         Some(DetectionItem {
             name: name.trim_start_matches("GUESTOS.").to_owned(),
-            value: text(item, "value").filter(|it: &String| !it.is_empty()).unwrap_or_else(|| "Unknown".to_owned()),
+            value: text(item, "value")
+                .filter(|it: &String| !it.is_empty())
+                .unwrap_or_else(|| "Unknown".to_owned()),
             risk_level: text(item, "riskLevel").filter(|_| is_risk),
             risk_code: text(item, "riskCode").filter(|_| is_risk),
         })
@@ -108,9 +113,8 @@ fn learn(image: &mut Image, result: &Result<Vec<DetectionItem>, String>) {
         Ok(items) => (items.clone(), None),
         Err(fault) => (Vec::new(), Some(fault.clone())),
     };
-    let value = |name: &str| {
-        items.iter().find(|item| item.name == name).map(|item| item.value.as_str())
-    };
+    let value =
+        |name: &str| items.iter().find(|item| item.name == name).map(|item| item.value.as_str());
     if value("Nvme") == Some("Supported") {
         image.nvme = Support::Supported;
     }

@@ -71,45 +71,82 @@ pub(super) async fn start(journal: Arc<dyn Provider>, inner: &Arc<Inner>) -> Arc
 fn activities(inner: &Arc<Inner>) -> ActivityRegistry {
     let part = |run: PartActivity| activity(inner, move |inner, part: Part| run(inner, part));
     ActivityRegistry::builder()
-        .register("import-disk", part(|inner, part| {
-            Box::pin(async move { Ok(import::import_disk(&inner, &part.task, part.step).await) })
-        }))
-        .register("import-finish", part(|inner, part| {
-            Box::pin(async move { import::finish(&inner, &part.task).await.map_err(text) })
-        }))
-        .register("check", part(|inner, part| {
-            Box::pin(async move { detect::check(&inner, &part.task).await.map_err(text) })
-        }))
-        .register("copy-turn", part(|inner, part| {
-            Box::pin(async move { copy::turn(&inner, &part.task).await.map_err(text) })
-        }))
-        .register("copy-disk", part(|inner, part| {
-            Box::pin(async move { Ok(copy::copy_disk(&inner, &part.task, part.step).await) })
-        }))
-        .register("copy-finish", part(|inner, part| {
-            Box::pin(async move { copy::finish(&inner, &part.task).await.map_err(text) })
-        }))
-        .register("export-disk", part(|inner, part| {
-            Box::pin(async move { Ok(export::export_disk(&inner, &part.task, part.step).await) })
-        }))
-        .register("export-finish", part(|inner, part| {
-            Box::pin(async move { export::finish(&inner, &part.task).await.map_err(text) })
-        }))
-        .register("import-abort", ending(inner, |inner, end| {
-            Box::pin(async move {
-                import::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
-            })
-        }))
-        .register("copy-abort", ending(inner, |inner, end| {
-            Box::pin(async move {
-                copy::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
-            })
-        }))
-        .register("export-abort", ending(inner, |inner, end| {
-            Box::pin(async move {
-                export::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
-            })
-        }))
+        .register(
+            "import-disk",
+            part(|inner, part| {
+                Box::pin(
+                    async move { Ok(import::import_disk(&inner, &part.task, part.step).await) },
+                )
+            }),
+        )
+        .register(
+            "import-finish",
+            part(|inner, part| {
+                Box::pin(async move { import::finish(&inner, &part.task).await.map_err(text) })
+            }),
+        )
+        .register(
+            "check",
+            part(|inner, part| {
+                Box::pin(async move { detect::check(&inner, &part.task).await.map_err(text) })
+            }),
+        )
+        .register(
+            "copy-turn",
+            part(|inner, part| {
+                Box::pin(async move { copy::turn(&inner, &part.task).await.map_err(text) })
+            }),
+        )
+        .register(
+            "copy-disk",
+            part(|inner, part| {
+                Box::pin(async move { Ok(copy::copy_disk(&inner, &part.task, part.step).await) })
+            }),
+        )
+        .register(
+            "copy-finish",
+            part(|inner, part| {
+                Box::pin(async move { copy::finish(&inner, &part.task).await.map_err(text) })
+            }),
+        )
+        .register(
+            "export-disk",
+            part(|inner, part| {
+                Box::pin(
+                    async move { Ok(export::export_disk(&inner, &part.task, part.step).await) },
+                )
+            }),
+        )
+        .register(
+            "export-finish",
+            part(|inner, part| {
+                Box::pin(async move { export::finish(&inner, &part.task).await.map_err(text) })
+            }),
+        )
+        .register(
+            "import-abort",
+            ending(inner, |inner, end| {
+                Box::pin(async move {
+                    import::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
+                })
+            }),
+        )
+        .register(
+            "copy-abort",
+            ending(inner, |inner, end| {
+                Box::pin(async move {
+                    copy::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
+                })
+            }),
+        )
+        .register(
+            "export-abort",
+            ending(inner, |inner, end| {
+                Box::pin(async move {
+                    export::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
+                })
+            }),
+        )
         .build()
 }
 
@@ -262,11 +299,8 @@ impl Inner {
     }
 
     async fn try_begin(&self, task: &Task) -> Result<(), ClientError> {
-        let job = Job {
-            task: task.id.clone(),
-            n_steps: task.steps.len(),
-            is_checked: task.is_checked,
-        };
+        let job =
+            Job { task: task.id.clone(), n_steps: task.steps.len(), is_checked: task.is_checked };
         let name = orchestration(task.action);
         self.client.start_orchestration_typed(&task.id, name, job).await
     }

@@ -328,8 +328,7 @@ async fn upload(
 ) -> Result<(), Stop> {
     let meter = Meter::default();
     let (shared, told) = (Arc::clone(inner), meter.clone());
-    let (region, object, path) =
-        (task.region.clone(), object.clone(), spooled.path().to_owned());
+    let (region, object, path) = (task.region.clone(), object.clone(), spooled.path().to_owned());
     let work = tokio::spawn(async move {
         let bucket = shared.find_bucket(&region, &object.bucket).map_err(|it| of_refusal(&it))?;
         let progress = |done: u64, total: u64| {

@@ -109,7 +109,8 @@ impl Images {
         remember: impl FnOnce(&str, &str) -> Option<Change> + Send,
     ) -> Result<(Image, Task)> {
         let (image, task) = records(spec);
-        let mut changes = vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
+        let mut changes =
+            vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
         changes.extend(remember(&image.id, &task.id));
         self.inner.records.apply(changes).await?;
         self.inner.begin(&task).await;
@@ -388,7 +389,8 @@ async fn convert(
     index: usize,
     spooled: &Spooled,
 ) -> std::result::Result<Converted, Stop> {
-    let source = disk.source.as_ref().ok_or_else(|| Fault::lasting("InternalError", "no source"))?;
+    let source =
+        disk.source.as_ref().ok_or_else(|| Fault::lasting("InternalError", "no source"))?;
     let place = inner
         .find_object(&task.region, &source.bucket, &source.object)
         .await

@@ -47,9 +47,12 @@ impl Place {
                 })?;
                 Ok(std::sync::Arc::new(file))
             }
-            Self::Object { operator, key, size } => {
-                Ok(std::sync::Arc::new(ObjectSource { operator, key, size, runtime: Handle::current() }))
-            }
+            Self::Object { operator, key, size } => Ok(std::sync::Arc::new(ObjectSource {
+                operator,
+                key,
+                size,
+                runtime: Handle::current(),
+            })),
         }
     }
 }

@@ -16,7 +16,13 @@ impl Images {
     /// # Errors
     ///
     /// What is in the way; nothing is changed unless it is `is_real`.
-    pub async fn delete(&self, owner: &str, region: &str, image: &str, is_real: bool) -> Result<()> {
+    pub async fn delete(
+        &self,
+        owner: &str,
+        region: &str,
+        image: &str,
+        is_real: bool,
+    ) -> Result<()> {
         for _ in 0..N_TRIES {
             let found = match self.inner.own(owner, region, image).await {
                 Err(Refusal::ImageNotFound { .. }) => return Ok(()),

@@ -256,12 +256,8 @@ impl Spooled {
 
     /// Make it, empty.
     pub(super) fn create(&self) -> std::result::Result<fs::File, Fault> {
-        let options = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&self.0);
+        let options =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&self.0);
         options.map_err(|error| Fault::file(&format!("the file {}", self.0.display()), &error))
     }
 }

@@ -6,8 +6,8 @@ use kiln_ecs::types::import_image::{ImportImageRequest, ImportImageResponse};
 use kiln_factory::images::{ImportDisk, ImportSpec, Refusal};
 use serde_json::Value;
 
-use super::import::validate::{self, validate};
 use super::idempotence::{self, Attempt};
+use super::import::validate::{self, validate};
 use super::refusal::{Of, api_error};
 use super::{check, errors, texts};
 use crate::ecs::Call;
@@ -38,7 +38,9 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
         return Err(check::dry_run());
     }
     let remember = |image: &str, task: &str| match attempt {
-        Attempt::First(first) => Some(first.remember(answer(image, task, &region), Timestamp::now())),
+        Attempt::First(first) => {
+            Some(first.remember(answer(image, task, &region), Timestamp::now()))
+        }
         _ => None,
     };
     match images.import(spec, remember).await {

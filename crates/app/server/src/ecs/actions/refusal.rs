@@ -37,11 +37,9 @@ pub(super) fn api_error(of: Of, refusal: &Refusal) -> ApiError {
             (400, "InvalidImageName.Duplicated", "The destination image is exist.")
         }
         Refusal::Quota { .. } => (403, "QuotaExceed.Image", "The Image Quota exceeds."),
-        Refusal::TokenInUse => (
-            403,
-            "IdempotentProcessing",
-            "The previous idempotent request(s) is still processing.",
-        ),
+        Refusal::TokenInUse => {
+            (403, "IdempotentProcessing", "The previous idempotent request(s) is still processing.")
+        }
         Refusal::ImageNotFound { .. } => {
             (404, "InvalidImageId.NotFound", "The specified ImageId does not exist.")
         }
@@ -119,11 +117,9 @@ fn state(of: Of, refusal: &Refusal) -> ApiError {
             "ImageUseShared",
             "The specified image has been shared to others, please remove shared accounts first.",
         ),
-        (Refusal::Public, _) => (
-            403,
-            "ImageIsPublic",
-            "You can not delete public image, please modify it to private.",
-        ),
+        (Refusal::Public, _) => {
+            (403, "ImageIsPublic", "You can not delete public image, please modify it to private.")
+        }
         (Refusal::SameRegionOnly, _) => (
             403,
             "OperationDenied.SameRegionOnly",
@@ -138,11 +134,9 @@ fn state(of: Of, refusal: &Refusal) -> ApiError {
         (Refusal::Ended, Of::CancelCopy) => {
             (400, "IncorrectImageStatus", "The image has completed copy.")
         }
-        (Refusal::Ended, _) => (
-            403,
-            "InvalidTaskId.IncorrectTaskStatus",
-            "The specified task status is not invalid.",
-        ),
+        (Refusal::Ended, _) => {
+            (403, "InvalidTaskId.IncorrectTaskStatus", "The specified task status is not invalid.")
+        }
         (other, _) => {
             tracing::error!(error = %other, "an action failed");
             return ApiError::internal();

@@ -1,0 +1,188 @@
+"""The client of the crash tests: begins operations on a server that is about to be killed, and says
+afterwards what must be true of it.
+
+    client.py begin SITE LOG ACTION SEED    ACTION: import, copy, export, delete
+    client.py settle SITE LOG               wait for the end of all tasks, judge, print what is kept
+
+What the server acknowledged is kept in LOG, one JSON document a line, written before the next call.
+Every imported disk is of its own and is named in the image: disk-SEED. So the contents of an image,
+of its copies and of its exports are known.
+"""
+
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+import conftest as kiln
+import disks
+import oss2
+import sdk as sdks
+
+# Large enough that a kill often meets a disk half done.
+RANDOM_MIB = 24
+WAIT_S = 300
+GONE = (AssertionError, OSError, oss2.exceptions.RequestError)
+
+
+def content(seed):
+    """A disk that compresses badly, and differs for each seed."""
+    size = disks.MIB
+    return random.Random(seed).randbytes(RANDOM_MIB * size) + bytes(8 * size)
+
+
+def say(log, **what):
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(json.dumps(what) + "\n")
+
+
+def begin(site, log, action, seed):
+    client = site.connect("old")
+    bucket = site.bucket("usable")
+    if action == "import":
+        bucket.put_object(f"disk-{seed}.raw", content(seed))
+    else:
+        chosen = choose(client, seed)
+    # From here on the server may die at any moment.
+    print("begins", flush=True)
+    try:
+        if action == "import":
+            answer = client.call(
+                "ImportImage",
+                ImageName=f"disk-{seed}-import",
+                DiskDeviceMapping=[kiln.mapping(site, f"disk-{seed}.raw")],
+                **({"DetectionStrategy": "Standard"} if seed % 2 else {}),
+            )
+            say(log, action=action, image=answer["ImageId"], task=answer["TaskId"])
+        elif action == "copy":
+            answer = client.call(
+                "CopyImage",
+                ImageId=chosen["ImageId"],
+                DestinationRegionId=site.other_region,
+                DestinationImageName=f"{stem(chosen)}-copy-{seed}",
+            )
+            say(log, action=action, image=answer["ImageId"])
+        elif action == "export":
+            answer = client.call(
+                "ExportImage",
+                ImageId=chosen["ImageId"],
+                OSSBucket=site.buckets["usable"],
+                OSSPrefix="out",
+                ImageFormat="qcow2",
+            )
+            say(log, action=action, image=chosen["ImageId"], task=answer["TaskId"], disk=stem(chosen))
+        else:
+            say(log, action="asked", image=chosen["ImageId"])
+            client.call("DeleteImage", ImageId=chosen["ImageId"])
+            say(log, action=action, image=chosen["ImageId"])
+    except GONE:
+        pass  # killed before it answered
+    except sdks.Refusal as refusal:
+        if refusal.status < 500:
+            raise
+
+
+def choose(client, seed):
+    """An available image, chosen by the seed."""
+    answer = client.call("DescribeImages", PageSize=100)
+    found = sorted(answer["Images"]["Image"], key=lambda image: image["ImageId"])
+    return found[seed % len(found)]
+
+
+def stem(image):
+    """disk-SEED of an image's name."""
+    return "-".join(image["ImageName"].split("-")[:2])
+
+
+def everything(client, action, collection, member, **parameters):
+    """All pages of a list."""
+    found = []
+    for page in range(1, 1000):
+        answer = client.call(action, PageSize=100, PageNumber=page, **parameters)
+        found += answer[collection][member]
+        if len(found) >= answer["TotalCount"]:
+            return found
+    raise AssertionError("a list without an end")
+
+
+def settle(site, log):
+    clients = [site.connect("old", region=region) for region in (site.region, site.other_region)]
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        tasks = [t for c in clients for t in everything(c, "DescribeTasks", "TaskSet", "Task")]
+        images = [
+            everything(c, "DescribeImages", "Images", "Image", Status="ALL") for c in clients
+        ]
+        at_work = [t for t in tasks if t["TaskStatus"] in ("Waiting", "Processing")]
+        at_work += [i for found in images for i in found if i["Status"] in ("Creating", "Waiting")]
+        if not at_work:
+            break
+        assert time.monotonic() < deadline, f"unfinished after {WAIT_S} s: {at_work}"
+        time.sleep(0.1)
+    statuses = {i["ImageId"]: i["Status"] for found in images for i in found}
+    judge_acknowledged(log, {t["TaskId"]: t["TaskStatus"] for t in tasks}, statuses)
+    for found in images:
+        for image in found:
+            assert image["Status"] in ("Available", "CreateFailed"), image
+    judge_exports(site, clients[0], tasks)
+    kept = [sorted({stem(i) for i in found if i["Status"] == "Available"}) for found in images]
+    print(json.dumps({"kept": kept, "statuses": statuses, "tasks": len(tasks)}))
+
+
+def judge_acknowledged(log, tasks, statuses):
+    """Nothing that was acknowledged is lost: its task ended, its image is there or was deleted."""
+    lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
+    told = [json.loads(line) for line in lines]
+    asked = {entry["image"] for entry in told if entry["action"] == "asked"}
+    for entry in told:
+        image, action = entry["image"], entry["action"]
+        if "task" in entry:
+            assert entry["task"] in tasks, f"a task is lost: {entry}"
+            assert tasks[entry["task"]] == "Finished", f"nothing was wrong but the kill: {entry}"
+        if action == "delete":
+            assert image not in statuses, f"a deleted image is back: {entry}"
+        if action in ("import", "copy") and image not in asked:
+            assert statuses.get(image) == "Available", f"an image is lost: {entry}"
+
+
+def judge_exports(site, client, tasks):
+    """A finished export is there and holds the disk; there is no other object of an export."""
+    bucket = site.bucket("usable")
+    expected = {}
+    for task in tasks:
+        if task["TaskAction"] == "ExportImage" and task["TaskStatus"] == "Finished":
+            expected[f"out_{task['ResourceId']}_{task['TaskId']}.qcow2"] = task["ResourceId"]
+    found = {o.key for o in oss2.ObjectIterator(bucket, prefix="out_")}
+    assert found == set(expected), f"partial or lost objects: {found ^ set(expected)}"
+    names = {}
+    for image in everything(client, "DescribeImages", "Images", "Image", Status="ALL"):
+        names[image["ImageId"]] = stem(image)
+    for key, image in list(expected.items())[-3:]:
+        if image in names:
+            compare(bucket, key, int(names[image].split("-")[1]))
+
+
+def compare(bucket, key, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        exported, raw = f"{folder}/exported", f"{folder}/raw"
+        bucket.get_object_to_file(key, exported)
+        subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", exported, raw], check=True)
+        with open(raw, "rb") as file:
+            expected = content(seed)
+            assert file.read(len(expected)) == expected, f"{key} differs from what was imported"
+
+
+def main(command, site, *rest):
+    site = kiln.Site(json.loads(pathlib.Path(site).read_text(encoding="utf-8")))
+    if command == "begin":
+        log, action, seed = rest
+        begin(site, log, action, int(seed))
+    else:
+        settle(site, *rest)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,197 @@
+//! `kill -9` at random moments of imports, copies, exports and deletions: what the server told a client
+//! stays true, nothing is left half made, and no disk is kept that no image has.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::host::{run, workspace};
+use crate::postgres::Postgres;
+use crate::python;
+use crate::server::{REGIONS, Server};
+
+/// Kills on each database, unless `KILN_CRASH_ROUNDS` says otherwise.
+const ROUNDS: u64 = 25;
+
+/// The latest moment of a kill, in ms after the client began.
+const LATEST_MS: u64 = 700;
+
+/// What the rounds do, in turn; imports are the longest.
+const ACTIONS: &[&str] = &["import", "copy", "import", "export", "import", "delete"];
+
+/// Half of the kills on SQLite, half on PostgreSQL.
+///
+/// # Errors
+///
+/// The first thing that is not as it must be, with the seed that leads to it again
+/// (`KILN_CRASH_SEED`).
+pub(crate) fn test(kiln: &Path) -> Result<()> {
+    let rounds = number("KILN_CRASH_ROUNDS").unwrap_or(ROUNDS);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let seed = number("KILN_CRASH_SEED").unwrap_or(now);
+    rounds_on(kiln, None, rounds, seed)
+        .with_context(|| format!("on SQLite, KILN_CRASH_SEED={seed}"))?;
+    let postgres = Postgres::start()?;
+    let url = postgres.database("crash")?;
+    rounds_on(kiln, Some(url), rounds, seed)
+        .with_context(|| format!("on PostgreSQL, KILN_CRASH_SEED={seed}"))
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+fn rounds_on(kiln: &Path, database: Option<String>, rounds: u64, seed: u64) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("kiln-crash-").tempdir()?;
+    let mut server = Server::prepare(kiln, folder.path(), database)?;
+    let client = Client::new(&server, folder.path())?;
+    let mut random = Random(seed | 1);
+    server.start()?;
+    client.finish("import", random.next())?; // so that there is something to copy, export and delete
+    for round in 0..rounds {
+        let action = ACTIONS[usize::try_from(round)? % ACTIONS.len()];
+        let (seed, delay) = (random.next() % 1_000_000, random.next() % LATEST_MS);
+        let told = || format!("round {round}: {action} {seed}, killed after {delay} ms");
+        client
+            .killed(action, seed, Duration::from_millis(delay), &mut server)
+            .with_context(told)?;
+        server.start().with_context(told)?;
+        let state = client.settle().with_context(told)?;
+        no_leftovers(&server).with_context(told)?;
+        // A collection wants the state folder for itself.
+        server.stop().with_context(told)?;
+        let mut collect = server.command("gc");
+        run(collect.args(["--min-age", "0"]).stdout(Stdio::null())).with_context(told)?;
+        blobs_are_those_of_images(&server, &state).with_context(told)?;
+        server.start().with_context(told)?;
+        if action == "delete" || state["kept"][0].as_array().is_none_or(Vec::is_empty) {
+            client.finish("import", random.next() % 1_000_000)?;
+        }
+        eprintln!("{}", told());
+    }
+    server.stop()
+}
+
+/// The client, which is written in Python because the official SDK is.
+struct Client {
+    python: PathBuf,
+    site: PathBuf,
+    log: PathBuf,
+}
+
+impl Client {
+    fn new(server: &Server, folder: &Path) -> Result<Self> {
+        let log = folder.join("acknowledged.jsonl");
+        fs::write(&log, "")?;
+        Ok(Self { python: python::environment()?, site: server.site(), log })
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let script = workspace().join("tests/crash/client.py");
+        let mut command = python::script(&self.python, &script);
+        command.arg(name).arg(&self.site).arg(&self.log);
+        command
+    }
+
+    /// Do something and wait for its end, with nobody killing.
+    fn finish(&self, action: &str, seed: u64) -> Result<()> {
+        run(self.command("begin").args([action, &seed.to_string()]).stdout(Stdio::null()))?;
+        self.settle().map(drop)
+    }
+
+    /// Begin something, and kill the server after `delay`.
+    fn killed(&self, action: &str, seed: u64, delay: Duration, server: &mut Server) -> Result<()> {
+        let mut command = self.command("begin");
+        command.args([action, &seed.to_string()]).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let output = child.stdout.take().context("a client without output")?;
+        // It says so when it has uploaded what it imports: the time before is not of interest.
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        std::thread::sleep(delay);
+        server.kill()?;
+        let status = child.wait()?;
+        ensure!(status.success(), "the client ended with {status}");
+        ensure!(line == "begins\n", "the client did not begin: {line:?}");
+        Ok(())
+    }
+
+    /// Wait until all tasks have ended; what is kept by then.
+    fn settle(&self) -> Result<Value> {
+        let output = self.command("settle").stderr(Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "what the server tells is not as it must be");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// Nothing of an operation that ended is left in the spool folder.
+fn no_leftovers(server: &Server) -> Result<()> {
+    let spool = server.state().join("spool");
+    let left: Vec<PathBuf> = if spool.exists() { files(&spool)? } else { Vec::new() };
+    ensure!(left.is_empty(), "left in the spool: {left:?}");
+    Ok(())
+}
+
+/// After `kiln gc`, each region's store has the disks of its images and no other file, and each is
+/// whole: its SHA-256 is its name.
+fn blobs_are_those_of_images(server: &Server, state: &Value) -> Result<()> {
+    for (number, region) in REGIONS.iter().enumerate() {
+        let names: BTreeSet<&str> = state["kept"][number]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let blobs = files(&server.store(region))?;
+        for blob in &blobs {
+            let name = blob.file_name().unwrap_or_default().to_string_lossy();
+            ensure!(hash(blob)? == *name, "{} is not whole", blob.display());
+        }
+        ensure!(
+            blobs.len() == names.len(),
+            "{region} has images of {} disks, and {} blobs: {blobs:?}",
+            names.len(),
+            blobs.len()
+        );
+    }
+    Ok(())
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let list = if entry.file_type()?.is_dir() { &mut folders } else { &mut found };
+            list.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+fn hash(path: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut fs::File::open(path)?, &mut hasher)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Numbers that the seed decides, by xorshift: a run must be repeatable, not unpredictable.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
