@@ -15,6 +15,16 @@ import unreachable
 
 WAIT_S = 180
 
+# The tests of the OSS endpoint take their address and key from the environment, as they can be
+# pointed at any endpoint. Where a site is under test, it is that one.
+if "KILN_SITE" in os.environ and "KILN_OSS_ENDPOINT" not in os.environ:
+    with open(os.environ["KILN_SITE"], encoding="utf-8") as _file:
+        _site = json.load(_file)
+    os.environ["KILN_OSS_ENDPOINT"] = f"http://{_site['oss']}"
+    os.environ["KILN_ACCESS_KEY_ID"] = _site["keys"]["main"]["id"]
+    os.environ["KILN_ACCESS_KEY_SECRET"] = _site["keys"]["main"]["secret"]
+    os.environ["KILN_BUCKET"] = _site["buckets"]["usable"]
+
 
 class Site:
     """The server under test: its endpoints, accounts, regions and buckets."""

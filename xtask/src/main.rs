@@ -2,8 +2,8 @@
 #![expect(clippy::print_stderr, reason = "a chore talks to the terminal")]
 
 mod bench;
-mod bench_import;
 mod bench_api;
+mod bench_import;
 mod bench_repair;
 mod boots;
 mod crash;
