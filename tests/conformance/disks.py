@@ -60,8 +60,8 @@ def short_table(source, target):
 
 
 def odd_blocks(source, target):
-    """A dynamic VHD with blocks of 4 MiB, whose table is again long enough."""
-    change_vhd(source, target, 32, struct.pack(">I", 4 * MIB))
+    """A dynamic VHD with blocks of 3 MiB, whose table is again long enough."""
+    change_vhd(source, target, 32, struct.pack(">I", 3 * MIB))
 
 
 def change_vhd(source, target, at, value):

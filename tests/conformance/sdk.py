@@ -77,6 +77,9 @@ class NewSdk:
         request = getattr(new_models, f"{action}Request")().from_map(parameters)
         # An absent list is an empty one to these classes, which sends nothing.
         kept = {name: value for name, value in request.to_map().items() if value != []}
+        # Some classes have no field for the region, which is that of the client.
+        if "RegionId" not in kept and parameters.get("RegionId") == self.region:
+            del parameters["RegionId"]
         if strings(kept) != strings(parameters):
             raise AssertionError(f"{action}Request keeps {kept} of {parameters}")
         method = getattr(self.client, f"{snake(action)}_with_options")

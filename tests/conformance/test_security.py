@@ -223,8 +223,9 @@ def test_other_methods(site):
 
 
 @pytest.mark.short
-@pytest.mark.parametrize("action, parameters", [("DescribeRegions", {}), ("DescribeImages", {})])
+@pytest.mark.parametrize("action, parameters", [("DescribeRegions", {}), ("DescribeImages", {"ImageId": "KEPT"})])
 def test_xml(site, kept, action, parameters):
+    parameters = {name: value.replace("KEPT", kept) for name, value in parameters.items()}
     status, headers, text = site.connect("old").call_xml(action, **parameters)
     assert status == 200
     assert headers["Content-Type"] == "text/xml;charset=utf-8"

@@ -50,7 +50,7 @@ def v1(key, action, parameters, method="GET", **changes):
     return {**signed, "Signature": base64.b64encode(mac.digest()).decode()}
 
 
-def v3(key, action, parameters, host, method="POST", body=b"", **changes):
+def v3(key, action, parameters, host, /, method="POST", body=b"", **changes):
     """The headers of a request with the newer signature; `changes` replace signed headers by name
     with _ for -, None takes one away."""
     headers = {

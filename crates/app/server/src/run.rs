@@ -131,12 +131,10 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
         database,
         records,
         images,
-        buckets,
         regions: Regions::new(config.region.clone()),
         quotas: config.quota,
         accounts: accounts.clone(),
         metrics: Arc::new(Metrics::default()),
-        started: Timestamp::now(),
     });
     if let Some(shown) = shown {
         std::io::stdout().write_all(shown.as_bytes()).context("standard output")?;
@@ -146,7 +144,7 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let mut servers = JoinSet::new();
     servers.spawn(ecs.serve(ecs::router(Arc::clone(&service)), handle.clone(), tls.clone()));
     let oss_state = OssState {
-        buckets: service.buckets.clone(),
+        buckets,
         credentials: Arc::new(accounts.clone()),
         endpoint: String::new(),
         spool: config.state.join("uploads"),

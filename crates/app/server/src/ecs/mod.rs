@@ -7,12 +7,11 @@ mod nonces;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
 use kiln_ecs::params::from_params;
 use kiln_ecs::sign::AuthError;
 use kiln_factory::images::Images;
-use kiln_store::{Buckets, Database, Records};
+use kiln_store::{Database, Records};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::gateway::router;
@@ -27,12 +26,10 @@ pub(crate) struct Service {
     pub(crate) database: Database,
     pub(crate) records: Records,
     pub(crate) images: Images,
-    pub(crate) buckets: Buckets,
     pub(crate) regions: Regions,
     pub(crate) quotas: Quotas,
     pub(crate) accounts: Accounts,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) started: Timestamp,
 }
 
 /// One signed request on its way through its action.

@@ -1,8 +1,7 @@
 //! Nonces that were seen, so that no request is obeyed twice.
 //!
-//! They are kept in memory: a request recorded before a restart could be sent again after it within
-//! the clock difference that is allowed. So a request is refused as well whose time is before the
-//! start of the process, less the seconds that clocks may honestly differ.
+//! They are kept in memory: what a restart forgets could be sent again within the clock difference
+//! that is allowed, by someone who could record it. TLS is what keeps requests from being recorded.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};

@@ -24,7 +24,7 @@ pub struct CopySpec {
     pub image: String,
     /// Region of the copy.
     pub to_region: String,
-    /// Name of the copy; that of the source where none.
+    /// Name of the copy; its identifier where none.
     pub name: Option<String>,
     /// Description of the copy; that of the source where none.
     pub description: Option<String>,
@@ -119,10 +119,10 @@ fn records(spec: CopySpec, source: &Image) -> (Image, Task) {
         disk.progress = 0;
         disk.snapshot = new_id(Prefix::Snapshot);
     }
-    image.id = id;
     image.region = spec.to_region;
     image.owner = spec.owner;
-    image.name = spec.name.unwrap_or_else(|| source.name.clone());
+    image.name = spec.name.unwrap_or_else(|| id.clone());
+    image.id = id;
     image.description = spec.description.unwrap_or_else(|| source.description.clone());
     image.status = ImageStatus::Creating;
     image.progress = 0;

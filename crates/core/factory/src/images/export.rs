@@ -9,8 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use kiln_disk::{NoSiblings, OpenOptions, Source, write};
 use kiln_model::{
-    Disk, DiskKind, Image, ImageStatus, ObjectName, Prefix, Step, Task, TaskAction, TaskStatus,
-    new_id,
+    Disk, DiskKind, Image, ImageStatus, ObjectName, OsType, Prefix, Step, Task, TaskAction,
+    TaskStatus, new_id,
 };
 use kiln_store::{Change, StoreError};
 
@@ -117,6 +117,9 @@ impl Images {
 fn exportable(image: &Image) -> Result<()> {
     if !matches!(image.status, ImageStatus::Available | ImageStatus::Deprecated) {
         return Err(Refusal::NotAvailable);
+    }
+    if image.os_type == OsType::Windows {
+        return Err(Refusal::License);
     }
     if !image.exports.is_empty() {
         return Err(Refusal::Exporting);

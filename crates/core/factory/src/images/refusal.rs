@@ -97,6 +97,9 @@ pub enum Refusal {
     /// An image of another account can be copied within its region only.
     #[error("the image of another account can be copied within its region only")]
     SameRegionOnly,
+    /// The licence of the system forbids an export.
+    #[error("the licence of Windows forbids an export")]
+    License,
     /// An export has limits that this image exceeds.
     #[error("{0}")]
     TooLarge(String),

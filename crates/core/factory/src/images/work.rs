@@ -239,9 +239,9 @@ fn changes(fate: Fate, task: &Versioned<Task>, image: Option<Versioned<Image>>) 
     changes
 }
 
-/// The time, to the second: finer is not told on the wire.
+/// The time. The wire tells seconds; what is finer keeps the order of what was made within one.
 pub(super) fn now() -> Timestamp {
-    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH)
+    Timestamp::now()
 }
 
 /// A file in the spool folder that goes when its work ends, however it ends.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
 use kiln_ecs::types::copy::{CancelCopyImageRequest, CopyImageRequest, CopyImageResponse};
-use kiln_factory::images::{CopySpec, Refusal};
+use kiln_factory::images::CopySpec;
 use serde_json::{Value, json};
 
 use super::check::{self, Twice};
@@ -26,7 +26,12 @@ pub(super) async fn copy_image(call: &Call<'_>) -> Result<Value, ApiError> {
     texts::resource_group(call, spec.resource_group.as_deref())?;
     let images = &call.service.images;
     let examined = images.examine_copy(&spec, call.service.quotas.images).await;
-    let source = examined.map_err(|refusal| api_error(Of::Copy, &refusal))?;
+    let source = match examined {
+        Ok(source) => source,
+        Err(refusal) => {
+            return idempotence::or_answered(call, &region, token, Of::Copy, refusal).await;
+        }
+    };
     if request.dry_run == Some(true) {
         return Err(check::dry_run());
     }
@@ -36,8 +41,7 @@ pub(super) async fn copy_image(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     match images.copy(spec, &source, remember).await {
         Ok(copy) => Ok(answer(&copy.id)),
-        Err(Refusal::TokenInUse) => idempotence::outrun(call, &region, token).await,
-        Err(refusal) => Err(api_error(Of::Copy, &refusal)),
+        Err(refusal) => idempotence::or_answered(call, &region, token, Of::Copy, refusal).await,
     }
 }
 

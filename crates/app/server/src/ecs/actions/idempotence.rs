@@ -5,11 +5,13 @@
 
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
+use kiln_factory::images::Refusal;
 use kiln_store::{Change, Token, TokenKey};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::errors;
+use super::refusal::{Of, api_error};
 use crate::ecs::Call;
 
 /// What differs between two sendings of one request.
@@ -57,7 +59,7 @@ impl First {
 /// Look up the request's token, which `check::client_token` has judged.
 ///
 /// Two first requests at the same time: the transaction of one of them ends in
-/// `StoreError::DuplicateToken`; [`outrun`] gives its caller the answer of the other.
+/// `StoreError::DuplicateToken`; [`or_answered`] gives its caller the answer of the other.
 ///
 /// # Errors
 ///
@@ -85,19 +87,22 @@ pub async fn begin(
     }
 }
 
-/// The answer of the same request that was quicker: a transaction of this one ended in
-/// `StoreError::DuplicateToken`.
+/// The answer of the same request where that one was quicker, and this one was refused for what it
+/// met of the other's work; the error of the refusal otherwise.
 ///
 /// # Errors
 ///
-/// Those of [`begin`]; 403 `IdempotentProcessing` where the other one is not there any more.
-pub async fn outrun(call: &Call<'_>, region: &str, token: Option<&str>) -> Result<Value, ApiError> {
+/// Those of [`begin`]; what the refusal is.
+pub(super) async fn or_answered(
+    call: &Call<'_>,
+    region: &str,
+    token: Option<&str>,
+    of: Of,
+    refusal: Refusal,
+) -> Result<Value, ApiError> {
     match begin(call, region, token).await? {
         Attempt::Repeated(answer) => Ok(answer),
-        _ => {
-            let message = "The previous idempotent request(s) is still processing.";
-            Err(ApiError::new(403, "IdempotentProcessing", message))
-        }
+        _ => Err(api_error(of, &refusal)),
     }
 }
 

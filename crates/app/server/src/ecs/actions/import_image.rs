@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
 use kiln_ecs::types::import_image::{ImportImageRequest, ImportImageResponse};
-use kiln_factory::images::{ImportDisk, ImportSpec, Refusal};
+use kiln_factory::images::{ImportDisk, ImportSpec};
 use serde_json::Value;
 
 use super::idempotence::{self, Attempt};
 use super::import::validate::{self, validate};
-use super::refusal::{Of, api_error};
+use super::refusal::Of;
 use super::{check, errors, texts};
 use crate::ecs::Call;
 
@@ -32,8 +32,10 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
     let (is_dry, token) = (asked.dry_run, asked.client_token.clone());
     let spec = spec(call.account(), asked);
     let images = &call.service.images;
-    let examined = images.examine_import(&spec, call.service.quotas.images).await;
-    examined.map_err(|refusal| api_error(Of::Import, &refusal))?;
+    if let Err(refusal) = images.examine_import(&spec, call.service.quotas.images).await {
+        return idempotence::or_answered(call, &region, token.as_deref(), Of::Import, refusal)
+            .await;
+    }
     if is_dry {
         return Err(check::dry_run());
     }
@@ -45,8 +47,9 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
     };
     match images.import(spec, remember).await {
         Ok((image, task)) => Ok(answer(&image.id, &task.id, &region)),
-        Err(Refusal::TokenInUse) => idempotence::outrun(call, &region, token.as_deref()).await,
-        Err(refusal) => Err(api_error(Of::Import, &refusal)),
+        Err(refusal) => {
+            idempotence::or_answered(call, &region, token.as_deref(), Of::Import, refusal).await
+        }
     }
 }
 

@@ -125,6 +125,11 @@ fn state(of: Of, refusal: &Refusal) -> ApiError {
             "OperationDenied.SameRegionOnly",
             "The image shared from others can not be copied to another region directly.",
         ),
+        (Refusal::License, _) => (
+            403,
+            "InvalidImageLicense.NotSupported",
+            "The specified image has a license that does not support export.",
+        ),
         (Refusal::TooLarge(_), _) => (400, "InvalidImage.DiskAmountOrSize", told.as_str()),
         (Refusal::NotCopied, _) => (
             400,

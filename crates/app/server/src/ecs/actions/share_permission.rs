@@ -69,10 +69,14 @@ fn wanted(request: &ModifyRequest, call: &Call<'_>) -> Result<Wanted, ApiError> 
         accounts.iter().take(MAX_ACCOUNTS).cloned().collect()
     };
     let (add, remove) = (first(&request.add_account), first(&request.remove_account));
-    for account in add.iter().chain(&remove) {
+    let known = &call.accounts.accounts;
+    for (account, is_added) in
+        add.iter().map(|it| (it, true)).chain(remove.iter().map(|it| (it, false)))
+    {
+        // An account that is gone from the configuration can still be taken away.
         let is_account =
             (1..=32).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_digit());
-        if !is_account {
+        if !is_account || (is_added && !known.contains(account)) {
             let message = format!(
                 "The specified account {} in parameter \"AddAccount.n\" or \"RemoveAccount.n\" \
                  does not exist.",

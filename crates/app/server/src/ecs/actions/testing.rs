@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use kiln_ecs::error::ApiError;
+use kiln_factory::images::{Images, Settings};
 use kiln_model::{
     Architecture, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType, OsType,
     Policy, Support,
 };
-use kiln_store::{Change, Database, Records};
+use kiln_store::{Blobs, Buckets, Change, Database, Journal, Records};
 use serde_json::Value;
 
 use crate::{
-    accounts::Caller,
+    accounts::{Accounts, Caller, State},
     ecs::{Call, Service},
     regions::{Quotas, Region, Regions},
 };
@@ -76,18 +77,44 @@ impl Site {
     pub(crate) async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("kiln.db").display());
-        let records = Records::open(Database::open(&url).await.unwrap()).await.unwrap();
         let region = |id: &str| Region {
             id: id.to_owned(),
             name: String::new(),
             url: String::new(),
             zones: Vec::new(),
         };
+        let database = Database::open(&url).await.unwrap();
+        let records = Records::open(database.clone()).await.unwrap();
+        let images = Images::start(
+            records.clone(),
+            Arc::new(Journal::new(database.clone())),
+            Buckets::default(),
+            Blobs::default(),
+            Settings {
+                program: "/nonexistent".into(),
+                spool: folder.path().join("spool"),
+                concurrency: 1,
+                threads: 1,
+                zstd_level: 3,
+            },
+        );
+        let accounts = [OWNER, "1000000000000002", "1000000000000003"];
+        let state = State {
+            accounts: accounts
+                .into_iter()
+                .map(str::to_owned)
+                .chain((1..200).map(|n: u32| n.to_string()))
+                .collect(),
+            ..State::default()
+        };
         let service = Service {
+            database,
             records: records.clone(),
+            images: images.await.unwrap(),
             regions: Regions::new(vec![region("cn-a"), region("cn-b")]),
             quotas: Quotas::default(),
-            resource_groups: Arc::new([]),
+            accounts: Accounts::new(state),
+            metrics: Arc::default(),
         };
         Self { records, service, _folder: folder }
     }
@@ -107,15 +134,16 @@ impl Site {
         pairs: &[(&str, &str)],
         run: impl AsyncFnOnce(&Call<'_>) -> T,
     ) -> T {
-        let policies: Arc<[Policy]> =
-            if account == "nobody" { Arc::new([]) } else { Arc::new([Policy::administrator()]) };
-        let caller =
-            Caller { account: account.to_owned(), user: None, key: "k".to_owned(), policies };
+        let policies = if account == "nobody" { Vec::new() } else { vec![Policy::administrator()] };
+        let caller = Caller::new(account.to_owned(), "u".to_owned(), policies);
         let pairs: Vec<(String, String)> =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let service = &self.service;
         let host = "127.0.0.1:8080";
-        run(&Call { service, caller: &caller, action, pairs: &pairs, host }).await
+        let accounts = service.accounts.now();
+        let call =
+            Call { service, accounts: &accounts, caller: &caller, action, pairs: &pairs, host };
+        run(&call).await
     }
 
     /// What an action answers to `account`, through the table of actions.
