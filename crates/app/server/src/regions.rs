@@ -21,23 +21,23 @@ pub struct Region {
 
 /// All regions, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
-pub struct Regions(Vec<Region>);
+pub(crate) struct Regions(Vec<Region>);
 
 impl Regions {
     /// These regions. Of two with one id the first is found.
     #[must_use]
-    pub fn new(regions: Vec<Region>) -> Self {
+    pub(crate) fn new(regions: Vec<Region>) -> Self {
         Self(regions)
     }
 
     /// The region of this id.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<&Region> {
+    pub(crate) fn get(&self, id: &str) -> Option<&Region> {
         self.0.iter().find(|region| region.id == id)
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Region> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Region> {
         self.0.iter()
     }
 }

@@ -7,7 +7,7 @@ use kiln_model::Architecture;
 
 /// One type of instances.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InstanceType {
+pub(super) struct InstanceType {
     /// Its identifier, `ecs.g7.large`.
     pub id: &'static str,
     /// Its family, `ecs.g7`.
@@ -23,14 +23,14 @@ pub struct InstanceType {
 impl InstanceType {
     /// `ARM` or `X86`.
     #[must_use]
-    pub const fn architecture(&self) -> &'static str {
+    pub(super) const fn architecture(&self) -> &'static str {
         if self.is_arm { "ARM" } else { "X86" }
     }
 
     /// Whether an image for `architecture` starts on it. None of the families here starts 32-bit
     /// systems any more.
     #[must_use]
-    pub fn starts(&self, architecture: Architecture) -> bool {
+    pub(super) fn starts(&self, architecture: Architecture) -> bool {
         match architecture {
             Architecture::X86_64 => !self.is_arm,
             Architecture::Arm64 => self.is_arm,
@@ -40,7 +40,7 @@ impl InstanceType {
 
     /// The processor that an image must be for.
     #[must_use]
-    pub const fn image(&self) -> Architecture {
+    pub(super) const fn image(&self) -> Architecture {
         if self.is_arm { Architecture::Arm64 } else { Architecture::X86_64 }
     }
 }
@@ -54,7 +54,7 @@ const fn arm(id: &'static str, family: &'static str, cores: u32, memory_gib: f32
 }
 
 /// All types, by family and size.
-pub const INSTANCE_TYPES: &[InstanceType] = &[
+pub(super) const INSTANCE_TYPES: &[InstanceType] = &[
     x86("ecs.t6-c1m1.large", "ecs.t6", 2, 2.0),
     x86("ecs.t6-c1m2.large", "ecs.t6", 2, 4.0),
     x86("ecs.e-c1m1.large", "ecs.e", 2, 2.0),
@@ -81,7 +81,7 @@ pub const INSTANCE_TYPES: &[InstanceType] = &[
 
 /// The type of this identifier.
 #[must_use]
-pub fn find(id: &str) -> Option<&'static InstanceType> {
+pub(super) fn find(id: &str) -> Option<&'static InstanceType> {
     INSTANCE_TYPES.iter().find(|known| known.id == id)
 }
 

@@ -10,9 +10,9 @@ use kiln_ecs::{error::ApiError, types::Tag};
 use kiln_model::{Architecture, BootMode, ImdsSupport, LicenseType, OsType, Support};
 
 /// Most tags of one request, and of one resource.
-pub const MAX_TAGS: usize = 20;
+pub(crate) const MAX_TAGS: usize = 20;
 /// Most identifiers in a list with commas.
-pub const MAX_IDS: usize = 100;
+pub(crate) const MAX_IDS: usize = 100;
 
 /// Distributions, in the words of requests. `Red Hat` is taken for `RedHat` too.
 const LINUX: [&str; 20] = [
@@ -48,7 +48,7 @@ const WINDOWS: [&str; 7] = [
 ];
 
 /// A parameter's text, unless it is absent or empty: some clients send every field they know.
-pub fn given(text: Option<&String>) -> Option<&str> {
+pub(crate) fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
@@ -57,22 +57,22 @@ pub fn given(text: Option<&String>) -> Option<&str> {
 /// # Errors
 ///
 /// 400 `MissingParameter`.
-pub fn needed<'a>(name: &str, text: Option<&'a String>) -> Result<&'a str, ApiError> {
+pub(crate) fn needed<'a>(name: &str, text: Option<&'a String>) -> Result<&'a str, ApiError> {
     given(text).ok_or_else(|| ApiError::missing_parameter(name))
 }
 
 /// `InvalidRegionId.NotFound`.
-pub fn unknown_region(status: u16) -> ApiError {
+pub(crate) fn unknown_region(status: u16) -> ApiError {
     ApiError::new(status, "InvalidRegionId.NotFound", "The specified RegionId does not exist.")
 }
 
 /// 404 `InvalidImageId.NotFound`: also for what others own, so that nobody learns that it exists.
-pub fn unknown_image() -> ApiError {
+pub(crate) fn unknown_image() -> ApiError {
     ApiError::new(404, "InvalidImageId.NotFound", "The specified ImageId does not exist.")
 }
 
 /// The success of a dry run, which the API tells as an error: 400 `DryRunOperation`.
-pub fn dry_run() -> ApiError {
+pub(crate) fn dry_run() -> ApiError {
     let message = "Request validation has been passed with DryRun flag set.";
     ApiError::new(400, "DryRunOperation", message)
 }
@@ -82,7 +82,7 @@ pub fn dry_run() -> ApiError {
 /// # Errors
 ///
 /// 400 `InvalidOwner`.
-pub fn owner(pairs: &[(String, String)]) -> Result<(), ApiError> {
+pub(crate) fn owner(pairs: &[(String, String)]) -> Result<(), ApiError> {
     let has = |name: &str| pairs.iter().any(|(key, value)| key == name && !value.is_empty());
     if has("OwnerId") && has("OwnerAccount") {
         let message = "OwnerId and OwnerAccount can't be used at one API access.";
@@ -96,7 +96,7 @@ pub fn owner(pairs: &[(String, String)]) -> Result<(), ApiError> {
 /// # Errors
 ///
 /// 400 `InvalidClientToken.Malformed`.
-pub fn client_token(text: Option<&String>) -> Result<Option<&str>, ApiError> {
+pub(crate) fn client_token(text: Option<&String>) -> Result<Option<&str>, ApiError> {
     let Some(token) = given(text) else { return Ok(None) };
     if token.len() <= 64 && token.is_ascii() {
         return Ok(Some(token));
@@ -110,7 +110,7 @@ pub fn client_token(text: Option<&String>) -> Result<Option<&str>, ApiError> {
 /// # Errors
 ///
 /// 400 `InvalidParameter` where there are more than [`MAX_IDS`].
-pub fn ids(name: &str, text: Option<&String>) -> Result<Vec<String>, ApiError> {
+pub(crate) fn ids(name: &str, text: Option<&String>) -> Result<Vec<String>, ApiError> {
     let ids: Vec<String> = given(text)
         .into_iter()
         .flat_map(|text| text.split(','))
@@ -127,7 +127,7 @@ pub fn ids(name: &str, text: Option<&String>) -> Result<Vec<String>, ApiError> {
 
 /// How an action says that one key comes twice among the tags of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twice {
+pub(crate) enum Twice {
     /// 400 `Duplicate.TagKey`.
     Exactly,
     /// 403 `TagKey.Duplication`; upper and lower case are one.
@@ -140,7 +140,7 @@ pub enum Twice {
 /// # Errors
 ///
 /// 400 `InvalidTagKey.Malformed` and `InvalidTagValue.Malformed`; what `twice` says.
-pub fn tags(tags: &[Tag], twice: Twice) -> Result<BTreeMap<String, String>, ApiError> {
+pub(crate) fn tags(tags: &[Tag], twice: Twice) -> Result<BTreeMap<String, String>, ApiError> {
     let mut seen = BTreeSet::new();
     let mut found = BTreeMap::new();
     for (tag, n) in tags.iter().zip(1_u32..) {
@@ -174,7 +174,7 @@ pub fn tags(tags: &[Tag], twice: Twice) -> Result<BTreeMap<String, String>, ApiE
 /// # Errors
 ///
 /// Where there are more than [`MAX_TAGS`].
-pub fn tag_count(tags: &[Tag]) -> Result<(), ApiError> {
+pub(crate) fn tag_count(tags: &[Tag]) -> Result<(), ApiError> {
     if tags.len() > MAX_TAGS {
         let message = "The specified tags are beyond the permitted range.";
         return Err(ApiError::new(400, "InvalidTagCount", message));
@@ -183,7 +183,7 @@ pub fn tag_count(tags: &[Tag]) -> Result<(), ApiError> {
 }
 
 /// The processor of this word.
-pub fn architecture(word: &str) -> Option<Architecture> {
+pub(crate) fn architecture(word: &str) -> Option<Architecture> {
     match word {
         "i386" => Some(Architecture::I386),
         "x86_64" => Some(Architecture::X86_64),
@@ -193,7 +193,7 @@ pub fn architecture(word: &str) -> Option<Architecture> {
 }
 
 /// The kind of operating system of this word.
-pub fn os_type(word: &str) -> Option<OsType> {
+pub(crate) fn os_type(word: &str) -> Option<OsType> {
     match word {
         "linux" => Some(OsType::Linux),
         "windows" => Some(OsType::Windows),
@@ -202,7 +202,7 @@ pub fn os_type(word: &str) -> Option<OsType> {
 }
 
 /// The firmware of this word.
-pub fn boot_mode(word: &str) -> Option<BootMode> {
+pub(crate) fn boot_mode(word: &str) -> Option<BootMode> {
     match word {
         "BIOS" => Some(BootMode::Bios),
         "UEFI" => Some(BootMode::Uefi),
@@ -212,7 +212,7 @@ pub fn boot_mode(word: &str) -> Option<BootMode> {
 }
 
 /// The licence of this word.
-pub fn license_type(word: &str) -> Option<LicenseType> {
+pub(crate) fn license_type(word: &str) -> Option<LicenseType> {
     match word {
         "Auto" => Some(LicenseType::Auto),
         "Aliyun" => Some(LicenseType::Aliyun),
@@ -222,7 +222,7 @@ pub fn license_type(word: &str) -> Option<LicenseType> {
 }
 
 /// `supported` or `unsupported`.
-pub fn support(word: &str) -> Option<Support> {
+pub(crate) fn support(word: &str) -> Option<Support> {
     match word {
         "supported" => Some(Support::Supported),
         "unsupported" => Some(Support::Unsupported),
@@ -231,7 +231,7 @@ pub fn support(word: &str) -> Option<Support> {
 }
 
 /// The metadata service of this word.
-pub fn imds(word: &str) -> Option<ImdsSupport> {
+pub(crate) fn imds(word: &str) -> Option<ImdsSupport> {
     match word {
         "v1" => Some(ImdsSupport::V1),
         "v2" => Some(ImdsSupport::V2),
@@ -240,7 +240,7 @@ pub fn imds(word: &str) -> Option<ImdsSupport> {
 }
 
 /// The distribution of this word as kiln keeps it, and the kind of system that it is.
-pub fn platform(word: &str) -> Option<(&'static str, OsType)> {
+pub(crate) fn platform(word: &str) -> Option<(&'static str, OsType)> {
     let word = if word == "Red Hat" { "RedHat" } else { word };
     let find = |words: &'static [&'static str], os_type| {
         words.iter().find(|known| **known == word).map(|known| (*known, os_type))
@@ -249,23 +249,23 @@ pub fn platform(word: &str) -> Option<(&'static str, OsType)> {
 }
 
 /// `yyyy-MM-ddTHH:mm:ssZ`.
-pub fn to_second(time: Timestamp) -> String {
+pub(crate) fn to_second(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// `yyyy-MM-ddTHH:mmZ`.
-pub fn to_minute(time: Timestamp) -> String {
+pub(crate) fn to_minute(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%MZ").to_string()
 }
 
 /// A time of exactly the form `yyyy-MM-ddTHH:mm:ssZ`.
-pub fn second(text: &str) -> Option<Timestamp> {
+pub(crate) fn second(text: &str) -> Option<Timestamp> {
     let time = text.parse().ok()?;
     (to_second(time) == text).then_some(time)
 }
 
 /// A time of exactly the form `yyyy-MM-ddTHH:mmZ`.
-pub fn minute(text: &str) -> Option<Timestamp> {
+pub(crate) fn minute(text: &str) -> Option<Timestamp> {
     let time = format!("{}:00Z", text.strip_suffix('Z')?).parse().ok()?;
     (to_minute(time) == text).then_some(time)
 }

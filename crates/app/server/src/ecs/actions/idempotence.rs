@@ -32,7 +32,7 @@ const PASSED_OVER: [&str; 12] = [
 
 /// Whether a request with a client token was there before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub(super) enum Attempt {
     /// It has no client token.
     Plain,
     /// It is the first of its token; [`First::remember`] goes into the transaction of its work.
@@ -43,7 +43,7 @@ pub enum Attempt {
 
 /// The first request of its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct First {
+pub(super) struct First {
     key: TokenKey,
     parameters: String,
 }
@@ -51,7 +51,7 @@ pub struct First {
 impl First {
     /// The change that keeps `answer`, for the transaction that does the work.
     #[must_use]
-    pub fn remember(self, answer: Value, now: Timestamp) -> Change {
+    pub(super) fn remember(self, answer: Value, now: Timestamp) -> Change {
         Change::Remember(self.key, Token { parameters: self.parameters, answer, created: now })
     }
 }
@@ -64,7 +64,7 @@ impl First {
 /// # Errors
 ///
 /// 400 `IdempotentParameterMismatch`; those of the store.
-pub async fn begin(
+pub(super) async fn begin(
     call: &Call<'_>,
     region: &str,
     token: Option<&str>,

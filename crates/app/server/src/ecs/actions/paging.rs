@@ -13,7 +13,7 @@ const N_DIGEST: usize = 12;
 
 /// A numbered page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(super) struct Page {
     /// Its number, from 1.
     pub number: i64,
     /// Most items on it, 1 to 100.
@@ -26,7 +26,7 @@ impl Page {
     /// # Errors
     ///
     /// 400 `InvalidParameter` where the number is below 1 or the size is not 1 to 100.
-    pub fn of(number: Option<i64>, size: Option<i64>) -> Result<Self, ApiError> {
+    pub(super) fn of(number: Option<i64>, size: Option<i64>) -> Result<Self, ApiError> {
         let (number, size) = (number.unwrap_or(1), size.unwrap_or(DEFAULT_SIZE));
         if number < 1 {
             return Err(ApiError::invalid_parameter("PageNumber", "The first page is 1."));
@@ -39,20 +39,20 @@ impl Page {
 
     /// How many items come before it.
     #[must_use]
-    pub fn skip(self) -> usize {
+    pub(super) fn skip(self) -> usize {
         usize::try_from((self.number - 1).saturating_mul(self.size)).unwrap_or(usize::MAX)
     }
 
     /// How many items it holds at most.
     #[must_use]
-    pub fn take(self) -> usize {
+    pub(super) fn take(self) -> usize {
         usize::try_from(self.size).unwrap_or_default()
     }
 }
 
 /// A number of items as the wire has it.
 #[must_use]
-pub fn count(total: u64) -> i64 {
+pub(super) fn count(total: u64) -> i64 {
     i64::try_from(total).unwrap_or(i64::MAX)
 }
 
@@ -60,7 +60,7 @@ pub fn count(total: u64) -> i64 {
 ///
 /// It is no secret and needs none: whoever makes one up sees a place of a list that is theirs.
 #[must_use]
-pub fn token(list: &[&str], at: [u64; 2]) -> String {
+pub(super) fn token(list: &[&str], at: [u64; 2]) -> String {
     let mut bytes = digest(list);
     for number in at {
         bytes.extend(number.to_be_bytes());
@@ -70,7 +70,7 @@ pub fn token(list: &[&str], at: [u64; 2]) -> String {
 
 /// The place that a token stands for; `None` where it is not one of this list.
 #[must_use]
-pub fn place(list: &[&str], token: &str) -> Option<[u64; 2]> {
+pub(super) fn place(list: &[&str], token: &str) -> Option<[u64; 2]> {
     if token.len() > 64 {
         return None;
     }

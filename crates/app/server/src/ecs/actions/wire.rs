@@ -11,7 +11,7 @@ use super::check::to_second;
 
 /// `image` as `account` sees it at the time `now`.
 #[must_use]
-pub fn image(image: &Image, account: &str, now: Timestamp) -> wire::Image {
+pub(super) fn image(image: &Image, account: &str, now: Timestamp) -> wire::Image {
     let is_own = image.owner == account;
     let is_shared = is_own && !image.shared.is_empty();
     let (os_name, os_name_en) = os_names(image);
@@ -60,19 +60,19 @@ pub fn image(image: &Image, account: &str, now: Timestamp) -> wire::Image {
 
 /// Whether an instance can be made of an image in this state.
 #[must_use]
-pub fn is_usable(status: ImageStatus) -> bool {
+pub(super) fn is_usable(status: ImageStatus) -> bool {
     matches!(status, ImageStatus::Available | ImageStatus::Deprecated)
 }
 
 /// `0%` to `100%`.
 #[must_use]
-pub fn percent(progress: u8) -> String {
+pub(super) fn percent(progress: u8) -> String {
     format!("{}%", progress.min(100))
 }
 
 /// The word of a state.
 #[must_use]
-pub fn status(status: ImageStatus) -> &'static str {
+pub(super) fn status(status: ImageStatus) -> &'static str {
     match status {
         ImageStatus::Creating => "Creating",
         ImageStatus::Waiting => "Waiting",
@@ -85,7 +85,7 @@ pub fn status(status: ImageStatus) -> &'static str {
 
 /// The state of this word.
 #[must_use]
-pub fn status_of(word: &str) -> Option<ImageStatus> {
+pub(super) fn status_of(word: &str) -> Option<ImageStatus> {
     use ImageStatus::{Available, CreateFailed, Creating, Deprecated, UnAvailable, Waiting};
     [Creating, Waiting, Available, UnAvailable, CreateFailed, Deprecated]
         .into_iter()

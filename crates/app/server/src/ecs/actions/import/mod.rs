@@ -1,3 +1,3 @@
 //! What `ImportImage` is asked for, before any object is looked at.
 
-pub mod validate;
+pub(super) mod validate;

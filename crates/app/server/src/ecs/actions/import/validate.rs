@@ -17,9 +17,9 @@ use kiln_model::{Architecture, BootMode, ImdsSupport, LicenseType, OsType, Suppo
 use crate::ecs::actions::check::{self, Twice};
 
 /// Most disks of one import; further ones are passed over, as the documentation says.
-pub const MAX_DISKS: usize = 17;
+pub(crate) const MAX_DISKS: usize = 17;
 /// Most GiB of a disk.
-pub const MAX_SIZE_GIB: u64 = 2048;
+pub(crate) const MAX_SIZE_GIB: u64 = 2048;
 
 /// Suffixes of objects that are no disk. `.raw.tar.gz`, which an export writes, is one.
 const NO_DISKS: [&str; 16] = [
@@ -29,7 +29,7 @@ const NO_DISKS: [&str; 16] = [
 
 /// An import, as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportSpec {
+pub(crate) struct ImportSpec {
     /// Region of the bucket and of the image.
     pub region: String,
     /// Name; without one the image gets its identifier as name.
@@ -68,7 +68,7 @@ pub struct ImportSpec {
 
 /// One disk of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportDisk {
+pub(crate) struct ImportDisk {
     /// Name of the bucket.
     pub bucket: String,
     /// Key of the object.
@@ -86,7 +86,7 @@ pub struct ImportDisk {
 /// # Errors
 ///
 /// Those of the action's table that need no look at a bucket, with their status, code and text.
-pub fn validate(
+pub(crate) fn validate(
     request: &ImportImageRequest,
     is_region: impl Fn(&str) -> bool,
 ) -> Result<ImportSpec, ApiError> {
