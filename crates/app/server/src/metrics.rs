@@ -1,6 +1,5 @@
 //! Counters and histograms, in the text format of Prometheus.
 
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -33,21 +32,18 @@ pub(crate) struct Metrics {
     seconds: Family<Action, Histogram>,
     /// Tasks that have not ended.
     pub(crate) tasks: Gauge<i64>,
-    /// Images that are kept.
-    pub(crate) images: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::<Request, Counter>::default();
         let seconds = Family::<Action, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
-        let (tasks, images) = (Gauge::default(), Gauge::default());
+        let tasks = Gauge::default();
         let mut registry = Registry::with_prefix("kiln");
         registry.register("requests", "Requests by action and code", requests.clone());
         registry.register("request_seconds", "Time to answer by action", seconds.clone());
         registry.register("unfinished_tasks", "Tasks that have not ended", tasks.clone());
-        registry.register("images", "Images of all accounts", images.clone());
-        Self { registry, requests, seconds, tasks, images }
+        Self { registry, requests, seconds, tasks }
     }
 }
 

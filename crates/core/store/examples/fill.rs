@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use jiff::{Timestamp, ToSpan};
-use kiln_model::image::{
+use kiln_model::{
     Architecture, Blob, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType,
     OsType, Support,
 };
