@@ -51,6 +51,8 @@ pub(crate) fn run_demo() -> Result<()> {
         server.n_requests()
     );
 
+    serve(&kiln, &fixed)?;
+
     title("What is on it");
     run(Command::new(&kiln).arg("inspect").arg(&sound))?;
     for made in [broken, vmdk, fixed] {
@@ -62,6 +64,18 @@ pub(crate) fn run_demo() -> Result<()> {
 
 fn title(text: &str) {
     eprintln!("\n=== {text}");
+}
+
+/// Serve, and let the official clients upload the image, import it with a check, and list it.
+fn serve(kiln: &Path, image: &Path) -> Result<()> {
+    title("Served: uploaded by the official OSS client, imported and checked by the official SDK");
+    let folder = tempfile::Builder::new().prefix("kiln-demo-").tempdir()?;
+    let mut server = crate::server::Server::prepare(kiln, folder.path(), None)?;
+    server.start()?;
+    let python = crate::python::environment()?;
+    let mut demo = crate::python::script(&python, &crate::python::tests().join("demo.py"));
+    run(demo.arg(server.site()).arg(image))?;
+    server.stop()
 }
 
 /// Plan, repair, check and boot the broken image; the repaired one.
