@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -150,6 +151,19 @@ impl Blobs {
             blobs.push((hash.into(), meta.content_length(), modified));
         }
         Ok(blobs)
+    }
+
+    /// Remove what killed processes left half-written in `region` and is older than `min_age`. Only
+    /// a directory can have such files.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read, or a file not removed.
+    pub fn sweep(&self, region: &str, min_age: Duration) -> Result<(), StoreError> {
+        match &self.place(region)?.root {
+            Some(root) => place::sweep(root, min_age),
+            None => Ok(()),
+        }
     }
 
     /// Have `blob` of region `from` in region `to`, too; nothing where it is there already.

@@ -1,7 +1,8 @@
 //! Writing and deleting whole objects of a bucket, for exports.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ impl Bucket {
         progress: Progress<'_>,
     ) -> Result<(), StoreError> {
         match self.local_path(key) {
-            Some(target) => copy_local(file, &target, progress).await,
+            Some(target) => copy_local(file, &target, &self.parts(), progress).await,
             None => self.upload(key, file, progress).await,
         }
     }
@@ -48,6 +49,21 @@ impl Bucket {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Remove what killed processes left half-written and is older than `min_age`.
+    ///
+    /// # Errors
+    ///
+    /// A directory cannot be read, or a file not removed.
+    pub fn sweep(&self, min_age: Duration) -> Result<(), StoreError> {
+        let parts = self.parts();
+        if parts.is_dir() { place::sweep(&parts, min_age) } else { Ok(()) }
+    }
+
+    /// Where objects are until they are whole: outside of what is listed.
+    fn parts(&self) -> PathBuf {
+        self.root().map(|root| root.join(".kiln").join("exports")).unwrap_or_default()
     }
 
     async fn upload(
@@ -94,10 +110,16 @@ impl Bucket {
 }
 
 /// Copy into the folder of a bucket: under another name first, then renamed.
-async fn copy_local(file: &Path, target: &Path, progress: Progress<'_>) -> Result<(), StoreError> {
+async fn copy_local(
+    file: &Path,
+    target: &Path,
+    parts: &Path,
+    progress: Progress<'_>,
+) -> Result<(), StoreError> {
     let folder = target.parent().unwrap_or(target);
     tokio::fs::create_dir_all(folder).await.map_err(|error| place::io_failed(folder, error))?;
-    let beside = folder.join(format!(".kiln-{}.part", Uuid::new_v4().simple()));
+    tokio::fs::create_dir_all(parts).await.map_err(|error| place::io_failed(parts, error))?;
+    let beside = parts.join(format!("{}.part", Uuid::new_v4().simple()));
     let copied = copy_synced(file, &beside, progress).await;
     let moved = match copied {
         Ok(()) => tokio::fs::rename(&beside, target).await,

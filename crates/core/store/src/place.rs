@@ -7,6 +7,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use opendal::{ErrorKind, Operator, services};
 
@@ -117,6 +118,23 @@ pub(crate) fn failed(place: &str, error: opendal::Error) -> StoreError {
 /// What the system said about `place`.
 pub(crate) fn io_failed(place: &Path, error: std::io::Error) -> StoreError {
     StoreError::Object { place: place.display().to_string(), source: Box::new(error) }
+}
+
+/// Remove the `.part` files of a directory that are older than `min_age`.
+pub(crate) fn sweep(directory: &Path, min_age: Duration) -> Result<(), StoreError> {
+    let failed = |error| io_failed(directory, error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        let is_part = path.extension().is_some_and(|extension| extension == "part");
+        // A file that went in between, or has no time, is not one to remove.
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok();
+        let is_old = age.and_then(|at| at.elapsed().ok()).is_some_and(|age| age >= min_age);
+        if is_part && is_old {
+            fs::remove_file(&path).map_err(|error| io_failed(&path, error))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ fn no_arguments_show_the_help() {
       repair       Mend what `kiln check` finds in a Linux image, without running anything of it
       boot         Boot an image in QEMU and tell how far it comes
       convert      Write the disk of an image as a new image, in another format or packed anew
+      serve        Serve the ECS image API and the OSS API
+      gc           Delete stored disks that no image has any more
       images       Manage the images of an endpoint of the ECS image API
       completions  Print a shell completion script
       man          Write the man pages into a folder
@@ -35,6 +37,7 @@ fn no_arguments_show_the_help() {
       kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
       kiln boot disk.qcow2       does it start?
       kiln convert IN OUT        the same disk in another format
+      kiln serve                 the image service, for SDKs and tools
     "#);
 }
 

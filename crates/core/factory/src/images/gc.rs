@@ -37,6 +37,9 @@ impl Images {
         let regions: Vec<String> = self.inner.blobs.regions().map(str::to_owned).collect();
         for region in regions {
             let _guard = self.inner.storing.write().await;
+            if is_real {
+                self.inner.blobs.sweep(&region, min_age)?;
+            }
             // The list first: what is stored after it is not looked at.
             let stored = self.inner.blobs.list(&region).await?;
             let named = self.inner.records.blob_hashes(&region).await?;
@@ -53,6 +56,11 @@ impl Images {
                     collected.deleted += 1;
                     collected.bytes = collected.bytes.saturating_add(size);
                 }
+            }
+        }
+        if is_real {
+            for bucket in self.inner.buckets.iter() {
+                bucket.sweep(min_age)?;
             }
         }
         Ok(collected)
