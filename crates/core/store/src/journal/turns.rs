@@ -7,7 +7,7 @@ use duroxide::providers::{
     DispatcherCapabilityFilter, ExecutionMetadata, OrchestrationItem, ScheduledActivityIdentifier,
     WorkItem,
 };
-use duroxide::{Event, INITIAL_EXECUTION_ID};
+use duroxide::{Event, EventKind, INITIAL_EXECUTION_ID};
 use sqlx::{AnyConnection, Row};
 
 use super::{Journal, Taken, Trouble, after, history, int, now, token, uint};
@@ -110,10 +110,12 @@ impl Journal {
                 .execute(&mut *writer)
                 .await?;
         let (Some(instance), 1..) = (instance, held_until_now.rows_affected()) else {
-            return Err(Trouble::refused("the lock ran out, or the orchestration was deleted"));
+            // The engine's validation knows this refusal by its first words.
+            let told = "Invalid lock token: the lock ran out, or the orchestration was deleted";
+            return Err(Trouble::refused(told));
         };
         release(&mut writer, held).await?;
-        record(&mut writer, &instance, int(turn.execution), &turn.metadata).await?;
+        record(&mut writer, &instance, int(turn.execution), &told(turn)).await?;
         history::append(&mut writer, &instance, int(turn.execution), &turn.events).await?;
         history::note(&mut writer, &instance, &turn.events).await?;
         if let Some("Completed" | "Failed" | "ContinuedAsNew") = turn.metadata.status.as_deref() {
@@ -317,6 +319,23 @@ async fn load(
         }
     }
     Ok(item)
+}
+
+/// What a turn says of its orchestration; its name, where that is not said, is that of the event
+/// which started it.
+fn told(turn: &Turn) -> ExecutionMetadata {
+    let mut metadata = turn.metadata.clone();
+    if metadata.orchestration_name.is_none() {
+        let started = turn.events.iter().find_map(|event| match &event.kind {
+            EventKind::OrchestrationStarted { name, version, .. } => Some((name, version)),
+            _ => None,
+        });
+        if let Some((name, version)) = started {
+            metadata.orchestration_name = Some(name.clone());
+            metadata.orchestration_version.get_or_insert_with(|| version.clone());
+        }
+    }
+    metadata
 }
 
 /// The messages of a turn and its lock are gone.
