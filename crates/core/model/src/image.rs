@@ -138,6 +138,10 @@ pub struct Disk {
     pub declared_format: Option<String>,
     /// Where it was imported from.
     pub source: Option<ObjectName>,
+    /// Size in bytes of that object when the import was accepted: another one is read by then if it
+    /// has changed.
+    #[serde(default)]
+    pub source_size: Option<u64>,
     /// Identifier of the snapshot that stands for the disk.
     pub snapshot: String,
     /// Its bytes. Set as soon as the hash is known, so that no blob is ever without a record that names

@@ -76,6 +76,7 @@ fn disk(number: usize) -> Disk {
         virtual_size: Some(20 << 30),
         format: Some("qcow2".to_owned()),
         declared_format: None,
+        source_size: None,
         source: None,
         snapshot: format!("s-{number:020}"),
         blob: Some(Blob { hash: format!("{number:064x}"), size: 1 << 30 }),

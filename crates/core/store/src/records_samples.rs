@@ -50,6 +50,7 @@ pub(crate) fn image(id: &str, owner: &str, name: &str) -> Image {
         virtual_size: Some(1 << 30),
         format: Some("qcow2".into()),
         declared_format: None,
+        source_size: None,
         source: None,
         snapshot: format!("s-{id}"),
         blob: Some(Blob { hash: format!("hash-{id}"), size: 7 }),

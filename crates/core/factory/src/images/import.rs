@@ -88,7 +88,7 @@ impl Images {
         }
         let busy = inner.objects_in_import(&spec.region).await?;
         for disk in &spec.disks {
-            let place = inner.find_object(&spec.region, &disk.bucket, &disk.object).await?;
+            let (place, _) = inner.find_object(&spec.region, &disk.bucket, &disk.object).await?;
             if busy.iter().any(|it| it.bucket == disk.bucket && it.object == disk.object) {
                 return Err(Refusal::ObjectBusy { object: disk.object.clone() });
             }
@@ -108,7 +108,15 @@ impl Images {
         spec: ImportSpec,
         remember: impl FnOnce(&str, &str) -> Option<Change> + Send,
     ) -> Result<(Image, Task)> {
-        let (image, task) = records(spec);
+        let mut sizes = Vec::with_capacity(spec.disks.len());
+        for disk in &spec.disks {
+            let found = self.inner.find_object(&spec.region, &disk.bucket, &disk.object).await?;
+            sizes.push(found.1);
+        }
+        let (mut image, task) = records(spec);
+        for (disk, size) in image.disks.iter_mut().zip(sizes) {
+            disk.source_size = Some(size);
+        }
         let mut changes =
             vec![Change::InsertImage(image.clone()), Change::InsertTask(task.clone())];
         changes.extend(remember(&image.id, &task.id));
@@ -193,6 +201,7 @@ fn disk(index: usize, disk: &ImportDisk) -> Disk {
         virtual_size: None,
         format: None,
         declared_format: disk.format.clone(),
+        source_size: None,
         source: Some(name(disk)),
         snapshot: new_id(Prefix::Snapshot),
         blob: None,
@@ -224,8 +233,13 @@ impl Inner {
         Ok(imports.flat_map(|task| task.steps).filter_map(|step| step.object).collect())
     }
 
-    /// Find an object of a bucket that is in the region and that the service may read.
-    pub(super) async fn find_object(&self, region: &str, bucket: &str, key: &str) -> Result<Place> {
+    /// Find an object of a bucket that is in the region and that the service may read; and its size in bytes.
+    pub(super) async fn find_object(
+        &self,
+        region: &str,
+        bucket: &str,
+        key: &str,
+    ) -> Result<(Place, u64)> {
         let found = self.find_bucket(region, bucket)?;
         let missing =
             || Refusal::ObjectNotFound { bucket: bucket.to_owned(), object: key.to_owned() };
@@ -233,14 +247,15 @@ impl Inner {
         if meta.size == 0 {
             return Err(Refusal::ObjectEmpty { object: key.to_owned() });
         }
-        Ok(match found.local_path(key) {
+        let place = match found.local_path(key) {
             Some(path) => Place::File(path),
             None => Place::Object {
                 operator: found.operator().clone(),
                 key: key.to_owned(),
                 size: meta.size,
             },
-        })
+        };
+        Ok((place, meta.size))
     }
 
     /// Find a bucket that is in the region and that the service may use.
@@ -269,7 +284,13 @@ impl Inner {
             kiln_sandbox::probe(&program, &input, &location, format.as_deref(), &limits())
         });
         let probed = probing.await.map_err(|error| Refusal::Format(error.to_string()))?;
-        let probed = probed.map_err(of_probe)?;
+        let probed = match probed {
+            // Nothing is said about the image by a store that fails: the task will try again.
+            Err(SandboxError::NotConverted { refusal: kiln_sandbox::Refusal::Read, .. }) => {
+                return Ok(());
+            }
+            probed => probed.map_err(of_probe)?,
+        };
         fits(disk.size_gib, probed.virtual_size_bytes).map_err(Refusal::ImageSize).map(|_| ())
     }
 
@@ -391,10 +412,14 @@ async fn convert(
 ) -> std::result::Result<Converted, Stop> {
     let source =
         disk.source.as_ref().ok_or_else(|| Fault::lasting("InternalError", "no source"))?;
-    let place = inner
+    let (place, size) = inner
         .find_object(&task.region, &source.bucket, &source.object)
         .await
         .map_err(|refusal| of_refusal(&refusal))?;
+    if disk.source_size.is_some_and(|accepted| accepted != size) {
+        let told = format!("the object {} was changed after the import began", source.object);
+        return Err(Fault::lasting("InvalidOSSObject.Unreadable", told).into());
+    }
     let format = disk.declared_format.as_deref();
     let request = inner.convert_request(place, &source.object, format, spooled)?;
     let program = inner.settings.program.clone();

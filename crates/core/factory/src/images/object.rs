@@ -1,6 +1,8 @@
 //! An object of a bucket, or a blob of a region, as a source that a blocking thread reads.
 
+use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Buf as _;
 use kiln_disk::{BlockSource, Error, Kind, Source, check_range};
@@ -9,6 +11,12 @@ use kiln_store::Operator;
 use tokio::runtime::Handle;
 
 use super::fault::{Fault, Stop};
+
+/// How often a range is asked for in all.
+const N_TRIES: u32 = 5;
+
+/// The wait before the second try; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// Where bytes are: in a file of this machine, which is read at its full speed, or behind an API.
 #[derive(Debug)]
@@ -67,6 +75,24 @@ struct ObjectSource {
     runtime: Handle,
 }
 
+impl ObjectSource {
+    /// Read a range, and again where the store says that this may help.
+    async fn fetch(
+        &self,
+        range: Range<u64>,
+    ) -> Result<kiln_store::Buffer, kiln_store::ObjectError> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..N_TRIES {
+            match self.operator.read_with(&self.key).range(range.clone()).await {
+                Err(error) if error.is_temporary() => tokio::time::sleep(wait).await,
+                ended => return ended,
+            }
+            wait *= 2;
+        }
+        self.operator.read_with(&self.key).range(range).await
+    }
+}
+
 impl BlockSource for ObjectSource {
     fn size_bytes(&self) -> u64 {
         self.size
@@ -75,10 +101,9 @@ impl BlockSource for ObjectSource {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> kiln_disk::Result<()> {
         check_range(self.size, offset, buf.len())?;
         let range = offset..offset + buf.len() as u64;
-        let read = self.operator.read_with(&self.key).range(range);
         let mut bytes = self
             .runtime
-            .block_on(async { read.await })
+            .block_on(self.fetch(range))
             .map_err(|error| Error::new(Kind::Io, format!("{}: {error}", self.key)).at(offset))?;
         if bytes.remaining() != buf.len() {
             let told = format!("{} ends before its {} bytes", self.key, self.size);

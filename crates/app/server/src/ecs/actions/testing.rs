@@ -46,6 +46,7 @@ pub(crate) fn sound(id: &str) -> Image {
             virtual_size: None,
             format: Some("raw".to_owned()),
             declared_format: None,
+            source_size: None,
             source: None,
             snapshot: format!("s-{id}"),
             blob: None,
