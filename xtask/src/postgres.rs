@@ -69,6 +69,11 @@ impl Postgres {
         Ok(format!("postgres://kiln@127.0.0.1:{}/{name}", self.port))
     }
 
+    /// The server's URL, without a database.
+    pub(crate) fn server(&self) -> String {
+        format!("postgres://kiln@127.0.0.1:{}", self.port)
+    }
+
     /// Start what [`Self::pause`] stopped, with the same data and port.
     ///
     /// # Errors

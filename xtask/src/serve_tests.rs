@@ -40,7 +40,7 @@ pub(crate) fn on_postgres(kiln: &Path) -> Result<()> {
     let postgres = Postgres::start()?;
     let mut command = cargo();
     command.args(["test", "--locked", "--quiet", "-p", "kiln-store"]);
-    run(command.env("KILN_TEST_POSTGRES", postgres.database("behaviour")?))?;
+    run(command.env("KILN_TEST_POSTGRES", postgres.server()))?;
     let url = postgres.database("conformance")?;
     with_server(kiln, Some(url), |server| {
         python::pytest(&python::tests(), &server.site(), &["-m", "short"])

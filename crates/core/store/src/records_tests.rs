@@ -27,13 +27,13 @@ async fn postgres_keeps_what_records_promise() {
         return;
     };
     sqlx::any::install_default_drivers();
-    let admin = sqlx::AnyPool::connect(&server).await.unwrap();
+    let start = server.trim_end_matches('/');
+    let admin = sqlx::AnyPool::connect(&format!("{start}/postgres")).await.unwrap();
     for part in PARTS {
         let name = format!("kiln_{}", uuid::Uuid::new_v4().simple());
         let statement =
             |verb: &str, rest: &str| sqlx::AssertSqlSafe(format!("{verb} DATABASE {name}{rest}"));
         sqlx::query(statement("CREATE", "")).execute(&admin).await.unwrap();
-        let (start, _) = server.rsplit_once('/').unwrap();
         let database = Database::open(&format!("{start}/{name}")).await.unwrap();
         let pool = database.pool().clone();
         let outcome = tokio::spawn(run(*part, database)).await;
