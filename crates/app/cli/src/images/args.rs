@@ -19,7 +19,7 @@ Examples:
   kiln images export m-1 backups --image-format qcow2 --wait
   kiln images list --format json | jq -r '.Images.Image[].ImageId'")]
 pub(crate) struct ImagesArgs {
-    /// The endpoint, as http(s)://host[:port] [default: KILN_ENDPOINT or ALIBABA_CLOUD_ECS_ENDPOINT]
+    /// The endpoint, as http(s)://host or http(s)://host:port [default: KILN_ENDPOINT or ALIBABA_CLOUD_ECS_ENDPOINT]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// The region
