@@ -271,7 +271,7 @@ impl Gateway {
             Scheme::V1 => Common::of_v1(received)?,
             Scheme::V3 => Common::of_v3(received)?,
         };
-        let key = keys.get(common.key).ok_or(AuthError::UnknownKey)?;
+        let key = keys.get(&common.key).ok_or(AuthError::UnknownKey)?;
         if key.is_disabled {
             return Err(AuthError::InactiveKey);
         }
@@ -283,7 +283,7 @@ impl Gateway {
                 v3::verify(&received.signed(Scheme::V3), authorization, &key.secret)?;
             }
         }
-        match self.nonces.see(common.key, common.nonce, now) {
+        match self.nonces.see(&common.key, common.nonce, now) {
             Seen::New => {}
             Seen::Used => return Err(AuthError::NonceUsed),
             Seen::Full => return Err(AuthError::Throttled),
@@ -299,7 +299,7 @@ impl Gateway {
 
 /// The parameters that every request has.
 struct Common<'a> {
-    key: &'a str,
+    key: String,
     time: &'a str,
     nonce: &'a str,
     version: &'a str,
@@ -309,7 +309,7 @@ struct Common<'a> {
 
 impl<'a> Common<'a> {
     fn of_v1(received: &'a Received) -> Result<Self, AuthError> {
-        let key = received.mandatory("AccessKeyId")?;
+        let key = received.mandatory("AccessKeyId")?.to_owned();
         if received.mandatory("SignatureMethod")? != "HMAC-SHA1" {
             return Err(AuthError::Method);
         }
@@ -331,16 +331,8 @@ impl<'a> Common<'a> {
         let authorization = v3::Authorization::parse(authorization)?;
         let header =
             |header: &str, name| received.header(header).ok_or(AuthError::Missing { name });
-        // The key is a part of a text that is parsed anew here, to be borrowed from the request.
-        let key = received
-            .header("authorization")
-            .and_then(|text| text.split("Credential=").nth(1))
-            .and_then(|text| text.split(',').next())
-            .map(str::trim)
-            .filter(|key| *key == authorization.credential)
-            .ok_or(AuthError::Incomplete)?;
         Ok(Self {
-            key,
+            key: authorization.credential.clone(),
             time: header("x-acs-date", "Timestamp")?,
             nonce: header("x-acs-signature-nonce", "SignatureNonce")?,
             version: header("x-acs-version", "Version")?,
