@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kiln-model", &[]),
     ("kiln-sandbox", &["kiln-disk", "kiln-volume", "kiln-guest", "kiln-rpc"]),
     ("kiln-compute", &["kiln-disk", "kiln-guest", "kiln-rpc"]),
-    ("kiln-store", &["kiln-model"]),
+    ("kiln-store", &["kiln-disk", "kiln-model"]),
     (
         "kiln-factory",
         &[

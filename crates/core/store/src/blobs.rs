@@ -59,14 +59,15 @@ impl Blobs {
         self.by_region.keys().map(String::as_str)
     }
 
-    /// Where the blob `hash` of `region` is behind an API: the store and the key.
+    /// The blob `hash` of `region` as a location that kiln's readers open: a path or a URL.
     ///
     /// # Errors
     ///
     /// [`StoreError::Place`] for a region without a store, and for what is no hash.
-    pub fn object(&self, region: &str, hash: &str) -> Result<(Operator, String), StoreError> {
+    pub fn location(&self, region: &str, hash: &str) -> Result<String, StoreError> {
         checked(hash)?;
-        Ok((self.place(region)?.operator.clone(), hash.to_owned()))
+        // A hash leads nowhere but into the place, so there is always a location.
+        Ok(self.place(region)?.location(hash).unwrap_or_default())
     }
 
     /// Keep the content of `file`, which is `blob`, in `region`; nothing where it is there already.

@@ -108,6 +108,12 @@ impl Bucket {
         }
     }
 
+    /// The object `key` as a location that kiln's readers open: a path or a URL; nothing for a key
+    /// that leads elsewhere.
+    pub fn location(&self, key: &str) -> Option<String> {
+        self.place.location(key)
+    }
+
     /// The file of `key`, where the bucket is a directory and the key stays inside of it. The file
     /// need not exist.
     pub fn local_path(&self, key: &str) -> Option<PathBuf> {

@@ -21,7 +21,6 @@ pub use buckets::{Bucket, BucketSettings, Buckets, ObjectMeta};
 pub use database::{Database, Dialect, Writer};
 pub use error::StoreError;
 pub use journal::Journal;
-pub use opendal::{Buffer, Error as ObjectError, Operator};
 pub use query::{ImageQuery, Page, Scope, TaskQuery};
 pub use records::{Change, Records, Token, TokenKey, Versioned};
 

@@ -4,7 +4,6 @@
 //! environment (`AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT_URL`;
 //! `ALIBABA_CLOUD_ACCESS_KEY_ID`, `OSS_ENDPOINT`), as where kiln reads a disk from such a store.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +21,8 @@ pub(crate) struct Place {
     pub(crate) operator: Operator,
     /// The directory, absolute, where it is one.
     pub(crate) root: Option<PathBuf>,
+    /// The directory or the URL, without a slash at its end.
+    url: String,
 }
 
 impl Place {
@@ -40,17 +41,13 @@ impl Place {
         if bucket.is_empty() {
             return Err(refused("write SCHEME://BUCKET or SCHEME://BUCKET/PREFIX"));
         }
-        // Another part of the process may have chosen a provider already; then that one serves.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        opendal_http_transport_reqwest::install_default();
-        let operator = match scheme {
-            "s3" => s3(bucket, prefix),
-            "oss" => oss(bucket, prefix),
-            _ => return Err(refused("write an absolute path, file://, oss:// or s3://")),
-        };
+        if !matches!(scheme, "s3" | "oss") {
+            return Err(refused("write an absolute path, file://, oss:// or s3://"));
+        }
+        let operator = kiln_disk::object_store(scheme, bucket, prefix);
         let hint = "set AWS_REGION (and AWS_ENDPOINT_URL) for s3://, OSS_ENDPOINT for oss://";
         let operator = operator.map_err(|error| refused(&format!("{}; {hint}", error.kind())))?;
-        Ok(Self { operator, root: None })
+        Ok(Self { operator, root: None, url: url.trim_end_matches('/').to_owned() })
     }
 
     fn local(root: &Path, url: &str) -> Result<Self, StoreError> {
@@ -63,7 +60,13 @@ impl Place {
         let text = root.to_str().ok_or_else(|| refused("its path is not UTF-8".into()))?;
         let operator = Operator::new(services::Fs::default().root(text))
             .map_err(|error| refused(error.kind().to_string()))?;
-        Ok(Self { operator, root: Some(root) })
+        Ok(Self { operator, url: text.to_owned(), root: Some(root) })
+    }
+
+    /// The object `key` as a location that kiln's readers open; nothing for a key that leads
+    /// elsewhere.
+    pub(crate) fn location(&self, key: &str) -> Option<String> {
+        is_inside(key).then(|| format!("{}/{key}", self.url))
     }
 
     /// The file of `key`, where this is a directory and the key stays inside of it.
@@ -77,34 +80,6 @@ impl Place {
 pub(crate) fn is_inside(key: &str) -> bool {
     let plain = |segment: &str| !matches!(segment, "" | "." | "..") && !segment.contains('\0');
     key.split('/').all(plain) && key.split('/').next() != Some(RESERVED)
-}
-
-fn s3(bucket: &str, prefix: &str) -> opendal::Result<Operator> {
-    let mut builder = services::S3::default().bucket(bucket).root(prefix);
-    if let Ok(endpoint) = env::var("AWS_ENDPOINT_URL") {
-        builder = builder.endpoint(&endpoint);
-    }
-    if let Ok(region) = env::var("AWS_REGION").or_else(|_| env::var("AWS_DEFAULT_REGION")) {
-        builder = builder.region(&region);
-    }
-    if env::var_os("AWS_ACCESS_KEY_ID").is_none() && env::var_os("AWS_PROFILE").is_none() {
-        builder = builder.skip_signature();
-    }
-    Operator::new(builder)
-}
-
-fn oss(bucket: &str, prefix: &str) -> opendal::Result<Operator> {
-    let mut builder = services::Oss::default().bucket(bucket).root(prefix);
-    if let Ok(endpoint) = env::var("OSS_ENDPOINT") {
-        builder = builder.endpoint(&endpoint);
-    }
-    match (env::var("ALIBABA_CLOUD_ACCESS_KEY_ID"), env::var("ALIBABA_CLOUD_ACCESS_KEY_SECRET")) {
-        (Ok(id), Ok(secret)) => {
-            builder = builder.access_key_id(&id).access_key_secret(&secret);
-        }
-        _ => builder = builder.skip_signature(),
-    }
-    Operator::new(builder)
 }
 
 /// What OpenDAL said about `place`, sorted by whether it may pass.

@@ -125,6 +125,20 @@ pub fn open(location: &str, options: &OpenOptions) -> Result<Image> {
     open_source(Arc::new(source), location, Arc::new(siblings), options)
 }
 
+/// The bytes of the file at `location` as they are, whatever format they are in; locations are those
+/// of [`open`].
+///
+/// # Errors
+///
+/// As [`open`], as far as reaching the file goes.
+pub fn source(location: &str) -> Result<Source> {
+    if let Some((scheme, rest)) = location.split_once("://") {
+        return open_remote(scheme, rest, location, &Counter::default())
+            .map_err(|error| error.in_location(location));
+    }
+    Ok(Arc::new(FileSource::open(Path::new(location))?))
+}
+
 fn open_remote(scheme: &str, rest: &str, url: &str, fetched: &Counter) -> Result<Source> {
     match scheme.to_ascii_lowercase().as_str() {
         #[cfg(feature = "http")]

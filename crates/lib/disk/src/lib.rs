@@ -25,7 +25,9 @@ pub mod write;
 
 pub use error::{Error, Fault, Kind, Result};
 pub use file::FileSource;
-pub use image::{Format, Image, Link, OpenOptions, open, open_source};
+pub use image::{Format, Image, Link, OpenOptions, open, open_source, source};
 pub use map::map;
+#[cfg(feature = "object")]
+pub use remote::object::store as object_store;
 pub use siblings::{LocalSiblings, NoSiblings, Sibling, Siblings};
 pub use source::{BlockSource, Extent, ExtentKind, MemSource, Source, Window, check_range};

@@ -49,11 +49,11 @@ pub(super) async fn check(inner: &Arc<Inner>, task: &str) -> Result<Outcome, Sto
 async fn run(inner: &Arc<Inner>, image: &Image) -> Result<Report, Stop> {
     let disk = image.disks.first().and_then(|disk| disk.blob.as_ref());
     let blob = disk.ok_or_else(|| Fault::lasting("InternalError", "the image has no disk"))?;
-    let place = inner.blob(&image.region, &blob.hash, blob.size)?;
+    let stored = inner.blobs.location(&image.region, &blob.hash)?;
     let (program, declared) = (inner.settings.program.clone(), declared(image));
     let location = image.id.clone();
     let work = on_thread(move || {
-        let source = place.source()?;
+        let source = super::object::source(&stored)?;
         let request = Request { source, location, declared, items: Vec::new() };
         kiln_sandbox::check(&program, &request, &Limits::default()).map_err(Stop::from)
     });

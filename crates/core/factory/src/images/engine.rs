@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fault::{Fault, Outcome};
 use super::work::Inner;
-use super::{Refusal, Result, copy, detect, export, import};
+use super::{Refusal, Result, copy, creation, detect, export, import};
 
 /// How often an activity is tried that fails for a passing reason.
 const N_TRIES: u32 = 6;
@@ -82,7 +82,7 @@ fn activities(inner: &Arc<Inner>) -> ActivityRegistry {
         .register(
             "import-finish",
             part(|inner, part| {
-                Box::pin(async move { import::finish(&inner, &part.task).await.map_err(text) })
+                Box::pin(async move { creation::finish(&inner, &part.task).await.map_err(text) })
             }),
         )
         .register(
@@ -106,7 +106,7 @@ fn activities(inner: &Arc<Inner>) -> ActivityRegistry {
         .register(
             "copy-finish",
             part(|inner, part| {
-                Box::pin(async move { copy::finish(&inner, &part.task).await.map_err(text) })
+                Box::pin(async move { creation::finish(&inner, &part.task).await.map_err(text) })
             }),
         )
         .register(
@@ -127,7 +127,7 @@ fn activities(inner: &Arc<Inner>) -> ActivityRegistry {
             "import-abort",
             ending(inner, |inner, end| {
                 Box::pin(async move {
-                    import::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
+                    creation::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
                 })
             }),
         )
@@ -135,7 +135,7 @@ fn activities(inner: &Arc<Inner>) -> ActivityRegistry {
             "copy-abort",
             ending(inner, |inner, end| {
                 Box::pin(async move {
-                    copy::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
+                    creation::abort(&inner, &end.part.task, &end.outcome, end.part.step).await
                 })
             }),
         )
@@ -327,8 +327,9 @@ impl Inner {
         let told = "the operation broke off; ask for it again";
         let outcome = Outcome::Failed(Fault::lasting("InternalError", told));
         match task.action {
-            TaskAction::ImportImage => import::abort(self, &task.id, &outcome, 0).await?,
-            TaskAction::CopyImage => copy::abort(self, &task.id, &outcome, 0).await?,
+            TaskAction::ImportImage | TaskAction::CopyImage => {
+                creation::abort(self, &task.id, &outcome, 0).await?;
+            }
             TaskAction::ExportImage => export::abort(self, &task.id, &outcome, 0).await?,
         }
         Ok(())

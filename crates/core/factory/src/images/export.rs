@@ -17,7 +17,6 @@ use kiln_store::{Change, StoreError};
 use super::fault::{Fault, Outcome, Stop};
 use super::import::of_refusal;
 use super::meter::Meter;
-use super::object::Place;
 use super::work::{Fate, Inner, Spooled, now, on_thread};
 use super::{Images, Refusal, Result};
 
@@ -195,9 +194,9 @@ async fn try_export_disk(inner: &Arc<Inner>, task_id: &str, index: usize) -> Res
     let format = task.format.as_deref().and_then(ExportFormat::parse).ok_or_else(missing)?;
     let disk = image.disks.get(index).ok_or_else(missing)?;
     let blob = disk.blob.as_ref().ok_or_else(missing)?;
-    let place = inner.blob(&task.region, &blob.hash, blob.size)?;
+    let location = inner.blobs.location(&task.region, &blob.hash)?;
     let spooled = inner.spool_file(task_id, index, format.word());
-    write_out(inner, task_id, index, place, format, &spooled, &object).await?;
+    write_out(inner, task_id, index, location, format, &spooled, &object).await?;
     upload(inner, &task, index, &object, &spooled).await?;
     inner
         .change(task_id, |task, _| {
@@ -214,7 +213,7 @@ async fn write_out(
     inner: &Arc<Inner>,
     task: &str,
     index: usize,
-    place: Place,
+    location: String,
     format: ExportFormat,
     spooled: &Spooled,
     object: &ObjectName,
@@ -223,7 +222,7 @@ async fn write_out(
     let (meter, threads) = (Meter::default(), inner.settings.threads);
     let (told, key) = (meter.clone(), object.object.clone());
     let work = on_thread(move || {
-        let stored = place.source()?;
+        let stored = super::object::source(&location)?;
         if format == ExportFormat::Qcow2 {
             return copy_bytes(&stored, out, &told);
         }
@@ -344,15 +343,6 @@ async fn upload(
 }
 
 impl Inner {
-    /// Where a blob is.
-    pub(super) fn blob(&self, region: &str, hash: &str, size: u64) -> Result<Place, Stop> {
-        if let Some(path) = self.blobs.local_path(region, hash) {
-            return Ok(Place::File(path));
-        }
-        let (operator, key) = self.blobs.object(region, hash)?;
-        Ok(Place::Object { operator, key, size })
-    }
-
     /// An export that ended no longer holds its image.
     fn release(task: &Task, image: Option<&mut Image>) {
         if let Some(image) = image {

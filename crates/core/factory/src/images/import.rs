@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kiln_model::{
-    Architecture, Blob, BootMode, Detection, DetectionStatus, Disk, DiskKind, Image, ImageStatus,
-    ImdsSupport, LicenseType, ObjectName, OsType, Prefix, Step, Support, Task, TaskAction,
-    TaskStatus, new_id,
+    Architecture, Blob, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType,
+    ObjectName, OsType, Prefix, Step, Support, Task, TaskAction, TaskStatus, new_id,
 };
 use kiln_sandbox::{ConvertLimits, ConvertRequest, SandboxError};
 use kiln_store::Change;
@@ -14,9 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::fault::{Fault, Outcome, Stop};
 use super::meter::Meter;
-use super::object::Place;
 use super::work::{Fate, Inner, Spooled, now, on_thread};
-use super::{Images, Refusal, Result};
+use super::{Images, Refusal, Result, object};
 
 /// A disk to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +67,13 @@ pub struct ImportSpec {
     pub imds: ImdsSupport,
 }
 
+/// What was found of the objects of an import when it was examined: it is held to that later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examined {
+    /// In bytes, one for each disk.
+    sizes: Vec<u64>,
+}
+
 impl Images {
     /// Whether an import can begin: buckets, objects, formats and sizes, the name and the quota (of
     /// images the account may have in the region). Nothing is changed.
@@ -76,7 +81,7 @@ impl Images {
     /// # Errors
     ///
     /// What is in the way.
-    pub async fn examine_import(&self, spec: &ImportSpec, quota: u64) -> Result<()> {
+    pub async fn examine_import(&self, spec: &ImportSpec, quota: u64) -> Result<Examined> {
         let inner = &self.inner;
         if let Some(name) = &spec.name
             && inner.is_name_taken(&spec.region, &spec.owner, name).await?
@@ -87,14 +92,17 @@ impl Images {
             return Err(Refusal::Quota { limit: quota });
         }
         let busy = inner.objects_in_import(&spec.region).await?;
+        let mut sizes = Vec::with_capacity(spec.disks.len());
         for disk in &spec.disks {
-            let (place, _) = inner.find_object(&spec.region, &disk.bucket, &disk.object).await?;
+            let (location, size) =
+                inner.find_object(&spec.region, &disk.bucket, &disk.object).await?;
+            sizes.push(size);
             if busy.iter().any(|it| it.bucket == disk.bucket && it.object == disk.object) {
                 return Err(Refusal::ObjectBusy { object: disk.object.clone() });
             }
-            inner.probe(place, disk).await?;
+            inner.probe(location, disk).await?;
         }
-        Ok(())
+        Ok(Examined { sizes })
     }
 
     /// Begin an import that was examined. `remember` makes the record of the client token from the
@@ -106,15 +114,11 @@ impl Images {
     pub async fn import(
         &self,
         spec: ImportSpec,
+        examined: Examined,
         remember: impl FnOnce(&str, &str) -> Option<Change> + Send,
     ) -> Result<(Image, Task)> {
-        let mut sizes = Vec::with_capacity(spec.disks.len());
-        for disk in &spec.disks {
-            let found = self.inner.find_object(&spec.region, &disk.bucket, &disk.object).await?;
-            sizes.push(found.1);
-        }
         let (mut image, task) = records(spec);
-        for (disk, size) in image.disks.iter_mut().zip(sizes) {
+        for (disk, size) in image.disks.iter_mut().zip(examined.sizes) {
             disk.source_size = Some(size);
         }
         let mut changes =
@@ -239,7 +243,7 @@ impl Inner {
         region: &str,
         bucket: &str,
         key: &str,
-    ) -> Result<(Place, u64)> {
+    ) -> Result<(String, u64)> {
         let found = self.find_bucket(region, bucket)?;
         let missing =
             || Refusal::ObjectNotFound { bucket: bucket.to_owned(), object: key.to_owned() };
@@ -247,15 +251,8 @@ impl Inner {
         if meta.size == 0 {
             return Err(Refusal::ObjectEmpty { object: key.to_owned() });
         }
-        let place = match found.local_path(key) {
-            Some(path) => Place::File(path),
-            None => Place::Object {
-                operator: found.operator().clone(),
-                key: key.to_owned(),
-                size: meta.size,
-            },
-        };
-        Ok((place, meta.size))
+        let location = found.location(key).ok_or_else(missing)?;
+        Ok((location, meta.size))
     }
 
     /// Find a bucket that is in the region and that the service may use.
@@ -276,52 +273,33 @@ impl Inner {
     }
 
     /// Look at the head of an image: its format and its size.
-    async fn probe(&self, place: Place, disk: &ImportDisk) -> Result<()> {
-        let input = place.input().map_err(|stop| Refusal::Format(told(stop)))?;
-        let (program, location) = (self.settings.program.clone(), disk.object.clone());
+    async fn probe(&self, location: String, disk: &ImportDisk) -> Result<()> {
+        let (program, name) = (self.settings.program.clone(), disk.object.clone());
         let format = disk.format.as_deref().map(str::to_lowercase);
         let probing = tokio::task::spawn_blocking(move || {
-            kiln_sandbox::probe(&program, &input, &location, format.as_deref(), &limits())
+            let input = match object::input(&location) {
+                Ok(input) => input,
+                // Nothing is said about the image by a store that fails: the task will try again.
+                Err(_) => return Ok(None),
+            };
+            kiln_sandbox::probe(&program, &input, &name, format.as_deref(), &limits()).map(Some)
         });
         let probed = probing.await.map_err(|error| Refusal::Format(error.to_string()))?;
         let probed = match probed {
-            // Nothing is said about the image by a store that fails: the task will try again.
-            Err(SandboxError::NotConverted { refusal: kiln_sandbox::Refusal::Read, .. }) => {
+            Ok(None)
+            | Err(SandboxError::NotConverted { refusal: kiln_sandbox::Refusal::Read, .. }) => {
                 return Ok(());
             }
-            probed => probed.map_err(of_probe)?,
+            Ok(Some(probed)) => probed,
+            Err(error) => return Err(of_probe(error)),
         };
         fits(disk.size_gib, probed.virtual_size_bytes).map_err(Refusal::ImageSize).map(|_| ())
-    }
-
-    fn convert_request(
-        &self,
-        place: Place,
-        location: &str,
-        format: Option<&str>,
-        spooled: &Spooled,
-    ) -> std::result::Result<ConvertRequest, Stop> {
-        Ok(ConvertRequest {
-            input: place.input()?,
-            location: location.to_owned(),
-            expected_format: format.map(str::to_lowercase),
-            output: spooled.create()?,
-            zstd_level: self.settings.zstd_level,
-            threads: self.settings.threads,
-        })
     }
 }
 
 /// The largest disk that is imported: what a disk of the API can be given.
 fn limits() -> ConvertLimits {
     ConvertLimits { virtual_size_bytes: MAX_GIB << 30, ..ConvertLimits::default() }
-}
-
-fn told(stop: Stop) -> String {
-    match stop {
-        Stop::Cancelled => "it was cut off".to_owned(),
-        Stop::Fault(fault) => fault.message,
-    }
 }
 
 /// Why an import is refused before it begins.
@@ -412,7 +390,7 @@ async fn convert(
 ) -> std::result::Result<Converted, Stop> {
     let source =
         disk.source.as_ref().ok_or_else(|| Fault::lasting("InternalError", "no source"))?;
-    let (place, size) = inner
+    let (location, size) = inner
         .find_object(&task.region, &source.bucket, &source.object)
         .await
         .map_err(|refusal| of_refusal(&refusal))?;
@@ -420,12 +398,17 @@ async fn convert(
         let told = format!("the object {} was changed after the import began", source.object);
         return Err(Fault::lasting("InvalidOSSObject.Unreadable", told).into());
     }
-    let format = disk.declared_format.as_deref();
-    let request = inner.convert_request(place, &source.object, format, spooled)?;
+    let (name, output) = (source.object.clone(), spooled.create()?);
+    let expected_format = disk.declared_format.as_deref().map(str::to_lowercase);
+    let settings = &inner.settings;
+    let (zstd_level, threads) = (settings.zstd_level, settings.threads);
     let program = inner.settings.program.clone();
     let meter = Meter::default();
     let told = meter.clone();
     let work = on_thread(move || {
+        let input = object::input(&location)?;
+        let request =
+            ConvertRequest { input, location: name, expected_format, output, zstd_level, threads };
         let done = kiln_sandbox::convert(&program, &request, &limits(), &|done, total| {
             told.set(done, total)
         })?;
@@ -517,60 +500,4 @@ pub(super) fn of_refusal(refusal: &Refusal) -> Stop {
         _ => "InternalError",
     };
     Fault::lasting(code, refusal.to_string()).into()
-}
-
-/// End an import whose disks are all stored: from here on the image is there.
-pub(super) async fn finish(
-    inner: &Inner,
-    task: &str,
-) -> std::result::Result<Outcome, kiln_store::StoreError> {
-    let task = inner
-        .change(task, |task, image| {
-            if task.status.is_final() || task.is_cancelled {
-                return Fate::Untouched;
-            }
-            let Some(image) = image else { return Fate::Untouched };
-            task.status = TaskStatus::Finished;
-            task.finished = Some(now());
-            image.status = ImageStatus::Available;
-            image.progress = 100;
-            image.task = None;
-            if task.is_checked {
-                image.detection = Some(Detection {
-                    status: DetectionStatus::Processing,
-                    items: Vec::new(),
-                    fault: None,
-                });
-            }
-            Fate::Write
-        })
-        .await?;
-    Ok(if task.status == TaskStatus::Finished { Outcome::Done } else { Outcome::Cancelled })
-}
-
-/// End an import that did not go well. The record of a failed image stays, for its owner to see
-/// why; that of a cancelled one goes.
-pub(super) async fn abort(
-    inner: &Inner,
-    task: &str,
-    outcome: &Outcome,
-    step: usize,
-) -> std::result::Result<(), kiln_store::StoreError> {
-    inner
-        .end(task, outcome, step, |task, image| {
-            let Some(image) = image else { return Fate::Write };
-            if task.status == TaskStatus::Cancelled {
-                return Fate::Delete;
-            }
-            image.status = ImageStatus::CreateFailed;
-            image.task = None;
-            // The bytes that were stored are of no use: what no record names is collected.
-            for disk in &mut image.disks {
-                disk.blob = None;
-                disk.is_stored = false;
-            }
-            Fate::Write
-        })
-        .await
-        .map(|_| ())
 }

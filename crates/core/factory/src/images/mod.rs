@@ -8,6 +8,7 @@
 
 mod cancel;
 mod copy;
+mod creation;
 mod detect;
 mod engine;
 mod export;
@@ -30,7 +31,7 @@ use kiln_store::{Blobs, Buckets, Records};
 pub use self::copy::CopySpec;
 pub use self::export::{ExportFormat, ExportSpec};
 pub use self::gc::Collected;
-pub use self::import::{ImportDisk, ImportSpec};
+pub use self::import::{Examined, ImportDisk, ImportSpec};
 pub use self::refusal::{Refusal, Result};
 pub use self::settings::Settings;
 use self::work::Inner;

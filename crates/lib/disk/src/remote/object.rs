@@ -30,14 +30,7 @@ pub(crate) fn open(scheme: &str, rest: &str, fetched: Counter) -> Result<Remote<
             Error::new(Kind::NotFound, "the URL names no object")
                 .hint(format!("write {scheme}://BUCKET/KEY"))
         })?;
-    // Another part of the process may have chosen a provider already; then that one serves.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    opendal_http_transport_reqwest::install_default();
-    let operator = match scheme {
-        "s3" => s3(bucket),
-        _ => oss(bucket),
-    };
-    let operator = operator.map_err(|error| explain(&error).error)?;
+    let operator = store(scheme, bucket, "").map_err(|error| explain(&error).error)?;
     let runtime = runtime()?;
     let mut object = Object { operator, runtime, key: key.to_owned(), version: None };
     let (size_bytes, version) = super::with_retries(|| object.stat())?;
@@ -62,8 +55,24 @@ fn runtime() -> Result<Handle> {
     Ok(handle)
 }
 
-fn s3(bucket: &str) -> opendal::Result<Operator> {
-    let mut builder = services::S3::default().bucket(bucket);
+/// The bucket of an object store (`s3`, or else `oss`) below `prefix`, which may be empty, with the
+/// settings of the environment.
+///
+/// # Errors
+///
+/// `ConfigInvalid` where a setting is missing.
+pub fn store(scheme: &str, bucket: &str, prefix: &str) -> opendal::Result<Operator> {
+    // Another part of the process may have chosen a provider already; then that one serves.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    opendal_http_transport_reqwest::install_default();
+    match scheme {
+        "s3" => s3(bucket, prefix),
+        _ => oss(bucket, prefix),
+    }
+}
+
+fn s3(bucket: &str, prefix: &str) -> opendal::Result<Operator> {
+    let mut builder = services::S3::default().bucket(bucket).root(prefix);
     if let Ok(endpoint) = env::var("AWS_ENDPOINT_URL") {
         builder = builder.endpoint(&endpoint);
     }
@@ -76,8 +85,8 @@ fn s3(bucket: &str) -> opendal::Result<Operator> {
     Operator::new(builder)
 }
 
-fn oss(bucket: &str) -> opendal::Result<Operator> {
-    let mut builder = services::Oss::default().bucket(bucket);
+fn oss(bucket: &str, prefix: &str) -> opendal::Result<Operator> {
+    let mut builder = services::Oss::default().bucket(bucket).root(prefix);
     if let Ok(endpoint) = env::var("OSS_ENDPOINT") {
         builder = builder.endpoint(&endpoint);
     }

@@ -32,10 +32,13 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
     let (is_dry, token) = (asked.dry_run, asked.client_token.clone());
     let spec = spec(call.account(), asked);
     let images = &call.service.images;
-    if let Err(refusal) = images.examine_import(&spec, call.service.quotas.images).await {
-        return idempotence::or_answered(call, &region, token.as_deref(), Of::Import, refusal)
-            .await;
-    }
+    let examined = match images.examine_import(&spec, call.service.quotas.images).await {
+        Ok(examined) => examined,
+        Err(refusal) => {
+            return idempotence::or_answered(call, &region, token.as_deref(), Of::Import, refusal)
+                .await;
+        }
+    };
     if is_dry {
         return Err(check::dry_run());
     }
@@ -45,7 +48,7 @@ pub(super) async fn import_image(call: &Call<'_>) -> Result<Value, ApiError> {
         }
         _ => None,
     };
-    match images.import(spec, remember).await {
+    match images.import(spec, examined, remember).await {
         Ok((image, task)) => Ok(answer(&image.id, &task.id, &region)),
         Err(refusal) => {
             idempotence::or_answered(call, &region, token.as_deref(), Of::Import, refusal).await
