@@ -374,7 +374,9 @@ pub(super) async fn abort(
     outcome: &Outcome,
     step: usize,
 ) -> Result<(), StoreError> {
-    if let Some(task) = inner.records.task(task_id).await? {
+    // The objects of an export that ended well are its owner's.
+    let task = inner.records.task(task_id).await?.filter(|task| !task.value.status.is_final());
+    if let Some(task) = task {
         for object in task.value.steps.iter().filter_map(|step| step.object.as_ref()) {
             // A bucket that is gone has no objects to take away.
             if let Some(bucket) = inner.buckets.get(&object.bucket)
