@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use axum_server::Handle;
 use jiff::Timestamp;
-use kiln_factory::images::{Collected, Images, Settings};
+use kiln_factory::images::{self, Collected, Images, Settings};
 use kiln_store::{Blobs, Buckets, Database, Journal, Records};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -55,10 +55,9 @@ pub fn collect(config: Config, min_age: Option<Duration>, is_real: bool) -> Resu
     runtime.block_on(async {
         let config = config.complete()?;
         let _lock = lock(&config.state)?;
-        let images = open(&config).await?.images;
-        let collected = images.collect(min_age, is_real).await;
-        images.shutdown(Duration::ZERO).await;
-        Ok(collected?)
+        let stores = Stores::open(&config).await?;
+        let Stores { records, buckets, blobs, .. } = &stores;
+        Ok(images::collect(records, buckets, blobs, min_age, is_real).await?)
     })
 }
 
@@ -88,31 +87,39 @@ fn lock(state: &Path) -> Result<File> {
     }
 }
 
-/// All that is behind the listeners.
-struct Opened {
+/// Where everything is kept.
+struct Stores {
     database: Database,
     records: Records,
-    images: Images,
     buckets: Buckets,
+    blobs: Blobs,
 }
 
-async fn open(config: &Config) -> Result<Opened> {
-    let url = config.database_url();
-    let database = Database::open(&url).await.context("the database")?;
-    let records = Records::open(database.clone()).await.context("the records")?;
-    let buckets = Buckets::new(config.buckets()).context("the buckets")?;
-    let blobs = Blobs::new(config.stores()).context("the stores of the regions")?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = Settings {
-        program: std::env::current_exe().context("the program")?,
-        spool: config.state.join("spool"),
-        concurrency: config.work.concurrency,
-        threads: if config.work.threads == 0 { threads } else { config.work.threads },
-        zstd_level: config.work.zstd_level,
-    };
-    let journal = Arc::new(Journal::new(database.clone()));
-    let images = Images::start(records.clone(), journal, buckets.clone(), blobs, settings).await?;
-    Ok(Opened { database, records, images, buckets })
+impl Stores {
+    async fn open(config: &Config) -> Result<Self> {
+        let database = Database::open(&config.database_url()).await.context("the database")?;
+        Ok(Self {
+            records: Records::open(database.clone()).await.context("the records")?,
+            buckets: Buckets::new(config.buckets()).context("the buckets")?,
+            blobs: Blobs::new(config.stores()).context("the stores of the regions")?,
+            database,
+        })
+    }
+
+    /// Start the work on what is kept here.
+    async fn start(&self, config: &Config) -> Result<Images> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let settings = Settings {
+            program: std::env::current_exe().context("the program")?,
+            spool: config.state.join("spool"),
+            concurrency: config.work.concurrency,
+            threads: if config.work.threads == 0 { threads } else { config.work.threads },
+            zstd_level: config.work.zstd_level,
+        };
+        let journal = Arc::new(Journal::new(self.database.clone()));
+        let (records, buckets) = (self.records.clone(), self.buckets.clone());
+        Ok(Images::start(records, journal, buckets, self.blobs.clone(), settings).await?)
+    }
 }
 
 type Reload = Box<dyn Fn() -> Result<Config> + Send + Sync>;
@@ -126,7 +133,9 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let ecs = Bound::new(config.listen, "the ECS API")?;
     let oss_listener = Bound::new(config.oss_listen, "the OSS API")?;
     let ops = Bound::new(config.ops_listen, "health and metrics")?;
-    let Opened { database, records, images, buckets } = open(&config).await?;
+    let stores = Stores::open(&config).await?;
+    let images = stores.start(&config).await?;
+    let Stores { database, records, buckets, .. } = stores;
     let service = Arc::new(Service {
         database,
         records,

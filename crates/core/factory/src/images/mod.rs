@@ -30,7 +30,7 @@ use kiln_store::{Blobs, Buckets, Records};
 
 pub use self::copy::CopySpec;
 pub use self::export::{ExportFormat, ExportSpec};
-pub use self::gc::Collected;
+pub use self::gc::{Collected, collect};
 pub use self::import::{Examined, ImportDisk, ImportSpec};
 pub use self::refusal::{Refusal, Result};
 pub use self::settings::Settings;
