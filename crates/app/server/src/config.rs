@@ -27,13 +27,15 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// A file is not a configuration. The text shows line and field.
-    #[error("{}: {source}", path.display())]
+    /// A file is not a configuration.
+    #[error("{}, line {line}: {why}", path.display())]
     Syntax {
         /// Which.
         path: PathBuf,
-        /// Why.
-        source: Box<toml::de::Error>,
+        /// Where, counted from 1.
+        line: usize,
+        /// What is wrong, naming the field.
+        why: String,
     },
     /// A policy cannot be used.
     #[error("the policy of {owner}: {source}")]
@@ -46,6 +48,18 @@ pub enum ConfigError {
     /// Values that contradict each other, or make no sense.
     #[error("{0}")]
     Value(String),
+}
+
+impl ConfigError {
+    /// What is wrong with the text of a file, in one line.
+    pub(crate) fn syntax(error: &toml::de::Error, text: &str, path: &Path) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        Self::Syntax {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            why: error.message().lines().collect::<Vec<_>>().join(" "),
+        }
+    }
 }
 
 /// The configuration as it is used.
@@ -258,10 +272,7 @@ impl Config {
     ///
     /// As [`Config::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|source| ConfigError::Syntax {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })
+        toml::from_str(text).map_err(|error| ConfigError::syntax(&error, text, path))
     }
 
     /// Fill in what follows from the rest, and look for contradictions.

@@ -35,8 +35,8 @@ pub(crate) fn ensure(config: &mut Config) -> Result<Option<String>, ConfigError>
         shown = Some(key.shown(&path));
     }
     let text = fs::read_to_string(&path).map_err(failed)?;
-    let read: Credentials = toml::from_str(&text)
-        .map_err(|source| ConfigError::Syntax { path: path.clone(), source: Box::new(source) })?;
+    let read: Credentials =
+        toml::from_str(&text).map_err(|error| ConfigError::syntax(&error, &text, &path))?;
     config.account = read.account;
     Ok(shown)
 }
