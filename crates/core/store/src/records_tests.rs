@@ -20,7 +20,7 @@ async fn sqlite_keeps_what_records_promise() {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stdout)]
+#[expect(clippy::print_stdout, reason = "a test says what it measured or skipped")]
 async fn postgres_keeps_what_records_promise() {
     let Ok(server) = std::env::var("KILN_TEST_POSTGRES") else {
         println!("skipped: KILN_TEST_POSTGRES names no server");

@@ -1,7 +1,7 @@
 //! Orchestrations over the journal: what was done stays done when the process goes, and how long a
 //! step takes.
 
-#![allow(clippy::print_stderr)]
+#![expect(clippy::print_stderr, reason = "a test says what it measured or skipped")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,7 +4,7 @@
 //! `postgres://postgres@127.0.0.1:5432`, with the right to create databases: each provider gets
 //! one, which is dropped at the end.
 
-#![allow(clippy::print_stderr)]
+#![expect(clippy::print_stderr, reason = "a test says what it measured or skipped")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
