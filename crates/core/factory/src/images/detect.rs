@@ -119,11 +119,8 @@ fn learn(image: &mut Image, result: &Result<Vec<DetectionItem>, String>) {
         image.nvme = Support::Supported;
     }
     image.has_cloud_init = value("CloudInit") == Some("Installed");
-    match value("BootMode") {
-        Some("UEFI") => image.boot_mode = BootMode::Uefi,
-        Some("UEFI-Preferred") => image.boot_mode = BootMode::UefiPreferred,
-        Some("Legacy") => image.boot_mode = BootMode::Bios,
-        _ => {}
+    if let Some(found) = value("BootMode").and_then(boot_mode) {
+        image.boot_mode = found;
     }
     let known = |name: &str| value(name).filter(|it| *it != "Unknown").map(str::to_owned);
     if let Some(version) = known("OSVersion") {
@@ -134,4 +131,53 @@ fn learn(image: &mut Image, result: &Result<Vec<DetectionItem>, String>) {
         image.tags.insert("acs:ecs:image:kernelVersion".to_owned(), kernel);
     }
     image.detection = Some(Detection { status: DetectionStatus::Finished, items, fault });
+}
+
+/// The boot mode of an image that was found to start so.
+fn boot_mode(value: &str) -> Option<BootMode> {
+    match value {
+        "UEFI" => Some(BootMode::Uefi),
+        "UEFI,LEGACY" => Some(BootMode::UefiPreferred),
+        "LEGACY" => Some(BootMode::Bios),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_item_says_is_a_boot_mode_and_the_rest_is_left_as_declared() {
+        for (value, expected) in [
+            ("LEGACY", Some(BootMode::Bios)),
+            ("UEFI", Some(BootMode::Uefi)),
+            ("UEFI,LEGACY", Some(BootMode::UefiPreferred)),
+            ("Unknown", None),
+        ] {
+            assert_eq!(boot_mode(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn items_have_their_bare_names_and_risks_only_where_there_is_one() {
+        let long = "x".repeat(1000);
+        let answer = json!({ "items": [
+            { "name": "GUESTOS.Nvme", "status": "risk", "value": "Unsupported",
+              "riskLevel": "High", "riskCode": "NVMe.NotInstallded" },
+            { "name": "GUESTOS.Fstab", "status": "unknown", "value": "",
+              "riskLevel": null, "riskCode": "Fstab.Unreadable" },
+            { "name": "GUESTOS.BCD", "status": "not_applicable", "value": "" },
+            { "name": "GUESTOS.OSVersion", "status": "pass", "value": long },
+            { "status": "pass" }, 7,
+        ]});
+        let items = items(&answer);
+        let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
+        assert_eq!(names, ["Nvme", "Fstab", "OSVersion"]);
+        assert_eq!(items[0].risk_code.as_deref(), Some("NVMe.NotInstallded"));
+        assert_eq!((items[1].value.as_str(), &items[1].risk_code), ("Unknown", &None));
+        assert_eq!(items[2].value.chars().count(), MAX_TEXT_CHARS);
+    }
 }
