@@ -11,6 +11,7 @@ import subprocess
 
 MIB = 1 << 20
 SIZE = 16 * MIB
+LARGE = 192 * MIB
 
 
 def write_raw(path, seed):
@@ -22,6 +23,11 @@ def write_raw(path, seed):
     content[510:512] = b"\x55\xaa"
     content[2 * MIB : 6 * MIB] = random.Random(seed).randbytes(4 * MIB)
     pathlib.Path(path).write_bytes(content)
+
+
+def write_large(path, seed):
+    """A disk that does not compress, another one for each seed."""
+    pathlib.Path(path).write_bytes(random.Random(seed).randbytes(LARGE))
 
 
 def convert(source, target, form, *options):

@@ -1,8 +1,13 @@
 """The client of the crash tests: begins operations on a server that is about to be killed, and says
 afterwards what must be true of it.
 
-    client.py begin SITE LOG ACTION SEED    ACTION: import, copy, export, delete
-    client.py settle SITE LOG               wait for the end of all tasks, judge, print what is kept
+    client.py SITE LOG
+
+It is told what to do by lines of its standard input, and answers on its standard output:
+
+    begin ACTION SEED    ACTION: import, copy, export, delete. Says `begins` when it has uploaded what it
+                         needs, and `began` when the server has answered, or died
+    settle               wait for the end of all tasks, judge, and say in JSON what is kept
 
 What the server acknowledged is kept in LOG, one JSON document a line, written before the next call.
 Every imported disk is of its own and is named in the image: disk-SEED. So the contents of an image,
@@ -129,7 +134,7 @@ def settle(site, log):
             assert image["Status"] in ("Available", "CreateFailed"), image
     judge_exports(site, clients[0], tasks)
     kept = [sorted({stem(i) for i in found if i["Status"] == "Available"}) for found in images]
-    print(json.dumps({"kept": kept, "statuses": statuses, "tasks": len(tasks)}))
+    print(json.dumps({"kept": kept, "statuses": statuses, "tasks": len(tasks)}), flush=True)
 
 
 def judge_acknowledged(log, tasks, statuses):
@@ -175,13 +180,16 @@ def compare(bucket, key, seed):
             assert file.read(len(expected)) == expected, f"{key} differs from what was imported"
 
 
-def main(command, site, *rest):
+def main(site, log):
     site = kiln.Site(json.loads(pathlib.Path(site).read_text(encoding="utf-8")))
-    if command == "begin":
-        log, action, seed = rest
-        begin(site, log, action, int(seed))
-    else:
-        settle(site, *rest)
+    for line in sys.stdin:
+        command, *rest = line.split()
+        if command == "begin":
+            action, seed = rest
+            begin(site, log, action, int(seed))
+            print("began", flush=True)
+        else:
+            settle(site, log)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import os
 import pathlib
 import random
 import sqlite3
+import struct
+import subprocess
 import time
 
 import pytest
@@ -169,3 +171,60 @@ def test_store_that_fails_always(kiln, site, where, objects):
     else:
         failed(kiln, site, answer)
     nothing_left(where)
+
+
+def hostile(folder, seed):
+    """A disk with a Linux on it that means harm; of all but every fourth, some bytes are random."""
+    dice = random.Random(seed)
+    root = folder / f"root-{seed}"
+    for name in ("boot/grub", "etc", "usr/lib/modules/6.1.0-1-amd64", "usr/bin", "sbin"):
+        (root / name).mkdir(parents=True)
+    (root / "etc/os-release").write_text('ID=debian\nVERSION_ID="12"\n' + "A=$(:(){ :|:& };:)\n" * 1000)
+    # Much more than it seems: gigabytes of zeros, compressed; a menu without an end to its nesting.
+    bomb = subprocess.run(
+        "head -c 4G /dev/zero | zstd -q -1", shell=True, check=True, capture_output=True
+    ).stdout
+    (root / "boot/initrd.img-6.1.0-1-amd64").write_bytes(bomb)
+    (root / "boot/vmlinuz-6.1.0-1-amd64").write_bytes(dice.randbytes(4096))
+    (root / "boot/grub/grub.cfg").write_text("submenu x {\n" * 100_000 + "source /boot/grub/grub.cfg\n")
+    (root / "etc/fstab").write_text("UUID=a / ext4 defaults 0 1\n" * 200_000)
+    (root / "etc/loop").symlink_to("loop")
+    (root / "usr/bin/growpart").symlink_to("../../../../../../etc/passwd")
+    disk = folder / f"hostile-{seed}.raw"
+    disk.write_bytes(b"")
+    os.truncate(disk, 96 * MIB)
+    make = ["mkfs.ext4", "-q", "-F", "-E", f"offset={MIB}", "-d", str(root), str(disk), f"{95 * 1024}k"]
+    subprocess.run(make, check=True)
+    with open(disk, "r+b") as file:
+        entry = struct.pack("<B3sB3sII", 0x80, b"\0\2\0", 0x83, b"\xff\xff\xff", 2048, 95 * 2048)
+        file.seek(446)
+        file.write(entry)
+        file.seek(510)
+        file.write(b"\x55\xaa")
+        for _ in range([0, 20, 200, 2000][seed % 4]):
+            file.seek(MIB + 1024 + dice.randrange(512 * 1024))
+            file.write(dice.randbytes(1))
+    return disk
+
+
+def test_hostile_disks(kiln, site, tmp_path):
+    """Imported as the bytes that they are; their checks end, and harm nothing."""
+    client = site.connect()
+    images = []
+    for seed in range(8):
+        key = f"hostile-{seed}.raw"
+        site.bucket("usable").put_object_from_file(key, str(hostile(tmp_path, seed)))
+        answer = client.call(
+            "ImportImage",
+            ImageName=kiln.fresh("hostile"),
+            DiskDeviceMapping=[kiln.mapping(site, key)],
+            DetectionStrategy="Standard",
+        )
+        images.append(answer["ImageId"])
+    for image_id in images:
+        made = kiln.settled(client, image_id)
+        assert made["Status"] == "Available", "a check does not fail an import"
+        kiln.checked(client, image_id)
+    sound = kiln.checked(client, images[0])["DetectionOptions"]
+    assert sound["Items"], "the first is a whole file system, so it was read"
+    works(kiln, site)

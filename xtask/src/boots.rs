@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::host::workspace;
+use crate::host::{side_by_side, workspace};
 use crate::images;
 
 /// An emulated guest needs about 20 s on an idle machine of two cores, and many times that on a busy
@@ -71,15 +71,15 @@ const AS_THEY_ARE: &[(&str, &[&str])] = &[
 ///
 /// # Errors
 ///
-/// The first that does not.
+/// Those that do not.
 pub(crate) fn sound_disks(kiln: &Path) -> Result<()> {
-    for (name, arguments) in AS_THEY_ARE {
+    side_by_side(AS_THEY_ARE, |(name, arguments)| {
         let image = images::by_name(name)?;
         let report = boot(kiln, &image, &[arguments, &["--until", "network"][..]].concat())?;
         ensure!(report["reached"] == true, "{name}: {report:#}");
         let firmware = if name.contains("uefi") { "uefi" } else { "bios" };
         ensure!(report["firmware"] == firmware, "{name}: {report:#}");
         eprintln!("boots {name:20} {}", summary(&report));
-    }
-    Ok(())
+        Ok(())
+    })
 }

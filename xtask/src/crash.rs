@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -17,9 +17,8 @@ use crate::postgres::Postgres;
 use crate::python;
 use crate::server::{REGIONS, Server};
 
-/// Kills on each database, unless `KILN_CRASH_ROUNDS` says otherwise: as many as a run for every change
-/// has time for.
-const ROUNDS: u64 = 5;
+/// Kills on each database, unless `KILN_CRASH_ROUNDS` says otherwise.
+const ROUNDS: u64 = 25;
 
 /// The latest moment of a kill, in ms after the client began.
 const LATEST_MS: u64 = 700;
@@ -52,7 +51,7 @@ fn number(variable: &str) -> Option<u64> {
 fn rounds_on(kiln: &Path, database: Option<String>, rounds: u64, seed: u64) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("kiln-crash-").tempdir()?;
     let mut server = Server::prepare(kiln, folder.path(), database)?;
-    let client = Client::new(&server, folder.path())?;
+    let mut client = Client::new(&server, folder.path())?;
     let mut random = Random(seed | 1);
     server.start()?;
     client.finish("import", random.next())?; // so that there is something to copy, export and delete
@@ -80,55 +79,79 @@ fn rounds_on(kiln: &Path, database: Option<String>, rounds: u64, seed: u64) -> R
     server.stop()
 }
 
-/// The client, which is written in Python because the official SDK is.
+/// The client, which is written in Python because the official SDK is: one process for all rounds, as
+/// it takes seconds to load.
 struct Client {
-    python: PathBuf,
-    site: PathBuf,
-    log: PathBuf,
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
 
 impl Client {
     fn new(server: &Server, folder: &Path) -> Result<Self> {
         let log = folder.join("acknowledged.jsonl");
         fs::write(&log, "")?;
-        Ok(Self { python: python::environment()?, site: server.site(), log })
+        let script = workspace().join("tests/crash/client.py");
+        let mut command = python::script(&python::environment()?, &script);
+        command.arg(server.site()).arg(&log).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let orders = child.stdin.take().context("a client without input")?;
+        let answers = child.stdout.take().context("a client without output")?;
+        Ok(Self { child, orders, answers: BufReader::new(answers) })
     }
 
-    fn command(&self, name: &str) -> Command {
-        let script = workspace().join("tests/crash/client.py");
-        let mut command = python::script(&self.python, &script);
-        command.arg(name).arg(&self.site).arg(&self.log);
-        command
+    fn order(&mut self, order: &str) -> Result<()> {
+        writeln!(self.orders, "{order}").context("the client has ended; its last words are above")
+    }
+
+    fn answer(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        ensure!(!line.is_empty(), "what the server tells is not as it must be (see above)");
+        Ok(line)
+    }
+
+    fn hear(&mut self, expected: &str) -> Result<()> {
+        let said = self.answer()?;
+        ensure!(said.trim_end() == expected, "the client says {said:?}, not {expected:?}");
+        Ok(())
     }
 
     /// Do something and wait for its end, with nobody killing.
-    fn finish(&self, action: &str, seed: u64) -> Result<()> {
-        run(self.command("begin").args([action, &seed.to_string()]).stdout(Stdio::null()))?;
+    fn finish(&mut self, action: &str, seed: u64) -> Result<()> {
+        self.order(&format!("begin {action} {seed}"))?;
+        self.hear("begins")?;
+        self.hear("began")?;
         self.settle().map(drop)
     }
 
     /// Begin something, and kill the server after `delay`.
-    fn killed(&self, action: &str, seed: u64, delay: Duration, server: &mut Server) -> Result<()> {
-        let mut command = self.command("begin");
-        command.args([action, &seed.to_string()]).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let output = child.stdout.take().context("a client without output")?;
-        // It says so when it has uploaded what it imports: the time before is not of interest.
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+    fn killed(
+        &mut self,
+        action: &str,
+        seed: u64,
+        delay: Duration,
+        server: &mut Server,
+    ) -> Result<()> {
+        self.order(&format!("begin {action} {seed}"))?;
+        // The time before, when it uploads, is not of interest.
+        self.hear("begins")?;
         std::thread::sleep(delay);
         server.kill()?;
-        let status = child.wait()?;
-        ensure!(status.success(), "the client ended with {status}");
-        ensure!(line == "begins\n", "the client did not begin: {line:?}");
-        Ok(())
+        self.hear("began")
     }
 
     /// Wait until all tasks have ended; what is kept by then.
-    fn settle(&self) -> Result<Value> {
-        let output = self.command("settle").stderr(Stdio::inherit()).output()?;
-        ensure!(output.status.success(), "what the server tells is not as it must be");
-        Ok(serde_json::from_slice(&output.stdout)?)
+    fn settle(&mut self) -> Result<Value> {
+        self.order("settle")?;
+        Ok(serde_json::from_str(&self.answer()?)?)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

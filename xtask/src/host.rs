@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// The workspace: xtask stands directly below it, and cargo tells where.
 pub(crate) fn workspace() -> PathBuf {
@@ -49,6 +51,37 @@ pub(crate) fn is_root() -> bool {
 /// As [`run`].
 pub(crate) fn root_script(script: &str, arguments: &[&Path]) -> Result<()> {
     run(as_root("bash").args(["-euo", "pipefail", "-c", script, "script"]).args(arguments))
+}
+
+/// How much runs side by side: an emulated guest keeps one core busy while it boots.
+const N_WORKERS: usize = 2;
+
+/// Do the same with each of `items`, two at a time.
+///
+/// # Errors
+///
+/// All failures, each on a line.
+pub(crate) fn side_by_side<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<()> + Sync,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    let worker = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(error) = work(item) {
+                failures.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{error:#}"));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..N_WORKERS {
+            scope.spawn(worker);
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(failures.is_empty(), "{} of {}:\n{}", failures.len(), items.len(), failures.join("\n"));
+    Ok(())
 }
 
 /// Do one tier of the tests and tell what it took.

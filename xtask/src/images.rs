@@ -1,6 +1,7 @@
 //! The real images: Debian roots (kept under `target/`, because each takes most of a minute) put on
 //! disks of several layouts.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result};
 use kiln_disk::OpenOptions;
 use kiln_guest::{Declared, Inspection};
 
-use crate::host::{as_root, run, workspace};
+use crate::host::{as_root, run, side_by_side, workspace};
 
 /// A disk that can be made.
 #[derive(Clone, Copy, Debug)]
@@ -64,16 +65,16 @@ pub(crate) fn inspect(image: &Path) -> Result<Inspection> {
     Ok(kiln_guest::inspect(layout, Declared::default()))
 }
 
-/// Make whatever is not there yet.
+/// Make whatever is not there yet, the roots side by side: a package manager waits as much as it works.
 ///
 /// # Errors
 ///
 /// What the first failing step says.
 pub(crate) fn build_all() -> Result<()> {
-    for disk in DISKS {
-        build(disk)?;
-    }
-    Ok(())
+    let roots: BTreeSet<&str> = DISKS.iter().map(|disk| disk.root).collect();
+    let roots: Vec<&str> = roots.into_iter().collect();
+    side_by_side(&roots, |root| debian_root(root).map(drop))?;
+    side_by_side(DISKS, |disk| build(disk).map(drop))
 }
 
 /// The disk called `name`, made if it is not there yet.

@@ -46,8 +46,8 @@ enum Command {
     Demo,
     /// Install what is missing and run all tests, or only the named tiers of them
     Test {
-        /// setup, tidy, cargo, images, build, diff-walk, diff-map, faults, serve, serve-postgres,
-        /// serve-crash, serve-faults, boot, repair, repair-faults
+        /// setup, tidy, cargo, build, images, diff-walk, diff-map, faults, boot, repair, repair-faults,
+        /// serve, serve-postgres, serve-faults, serve-crash; repair-matrix only by name
         tiers: Vec<String>,
     },
     /// Build the real images under target/fixtures (installs what is missing)

@@ -9,14 +9,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::boots;
-use crate::host::run;
+use crate::host::{run, side_by_side};
 use crate::unchanged;
 use crate::{images, plant};
 
@@ -196,39 +194,19 @@ pub(crate) const MATRIX: &[Case] = &[
     },
 ];
 
-/// How many cases run side by side. A guest under emulation keeps one core busy while it boots.
-const N_WORKERS: usize = 2;
-
 /// Every one of `cases`; then a near miss that must be left alone.
 ///
 /// # Errors
 ///
 /// The cases that do not go as they must.
 pub(crate) fn test(kiln: &Path, cases: &[Case]) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    let work = || {
-        while let Some((n, case)) =
-            cases.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed))
-        {
-            let mut told = String::new();
-            let outcome = judge(kiln, case, n, &mut told);
-            let word = if outcome.is_ok() { "mended" } else { "FAILED" };
-            eprint!("{word} {}: {}\n{told}", case.disk, case.name);
-            if let Err(error) = outcome {
-                let error = error.context(format!("{}: {}", case.disk, case.name));
-                failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..N_WORKERS {
-            scope.spawn(work);
-        }
-    });
-    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let texts: Vec<String> = failures.iter().map(|error| format!("{error:#}")).collect();
-    ensure!(texts.is_empty(), "{} of {}:\n{}", texts.len(), cases.len(), texts.join("\n"));
+    side_by_side(cases, |case| {
+        let mut told = String::new();
+        let outcome = judge(kiln, case, &mut told);
+        let word = if outcome.is_ok() { "mended" } else { "FAILED" };
+        eprint!("{word} {}: {}\n{told}", case.disk, case.name);
+        outcome.with_context(|| format!("{}: {}", case.disk, case.name))
+    })?;
     let n_boots: usize = cases.iter().map(|case| case.repaired.len()).sum();
     eprintln!("{} broken disks do not boot; repaired, they boot {n_boots} times", cases.len());
 
@@ -240,13 +218,14 @@ pub(crate) fn test(kiln: &Path, cases: &[Case]) -> Result<()> {
 }
 
 /// Break, boot in vain, repair, compare, boot. What it saw goes to `told`.
-fn judge(kiln: &Path, case: &Case, n: usize, told: &mut String) -> Result<()> {
-    let broken = planted_as(&format!("broken-{n}.raw"), case.disk, case.script)?;
+fn judge(kiln: &Path, case: &Case, told: &mut String) -> Result<()> {
+    let name: String = case.name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let broken = planted_as(&format!("broken-{name}.raw"), case.disk, case.script)?;
     let before = fs::metadata(&broken)?.modified()?;
     let report = boots::boot(kiln, &broken, case.broken)?;
     writeln!(told, "  broken:   {}", boots::summary(&report))?;
     ensure!(report["reached"] == false, "the broken disk starts: {report:#}");
-    let fixed = images::folder().join(format!("repaired-{n}.qcow2"));
+    let fixed = images::folder().join(format!("repaired-{name}.qcow2"));
     let out = fixed.to_str().context("UTF-8")?;
     let mut arguments = vec!["-o", out, "--format-out", "qcow2", "--best-effort", "--force"];
     if !case.repairs.is_empty() {

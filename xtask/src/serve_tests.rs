@@ -39,7 +39,7 @@ pub(crate) fn conformance(kiln: &Path) -> Result<()> {
 pub(crate) fn on_postgres(kiln: &Path) -> Result<()> {
     let postgres = Postgres::start()?;
     let mut command = cargo();
-    command.args(["test", "--locked", "--quiet", "-p", "kiln-store"]);
+    command.args(["test", "--locked", "--quiet", "-p", "kiln-store", "--", "postgres"]);
     run(command.env("KILN_TEST_POSTGRES", postgres.server()))?;
     let url = postgres.database("conformance")?;
     with_server(kiln, Some(url), |server| {

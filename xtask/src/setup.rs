@@ -61,6 +61,9 @@ pub(crate) const PYTHON: Group =
 pub(crate) const POSTGRES: Group =
     Group { what_for: "PostgreSQL", packages: &["postgresql", "util-linux"] };
 
+/// All that `cargo xtask test` needs: in one go, because tiers run side by side and apt does not.
+pub(crate) const TESTS: &[Group] = &[FIXTURES, MACHINES, PYTHON, POSTGRES];
+
 /// What asks the API many times a second.
 pub(crate) const LOAD: Group = Group { what_for: "a load generator", packages: &["wrk"] };
 

@@ -1,9 +1,10 @@
 //! `cargo xtask test`: everything that must hold, a tier at a time, on a machine that may be fresh.
 
+use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::host::{is_root, run, tier, workspace};
 use crate::{
@@ -13,51 +14,87 @@ use crate::{
 /// A tier: the name to ask for it by, and what it does.
 type Tier = (&'static str, fn() -> Result<()>);
 
-/// The cheapest first.
-const TIERS: &[Tier] = &[
-    ("setup", || setup::ensure(&[setup::FIXTURES, setup::MACHINES])),
+/// What the others stand on, one after the other.
+const FIRST: &[Tier] = &[
+    ("setup", || setup::ensure(setup::TESTS)),
     ("tidy", tidy::run),
     ("cargo", cargo_test),
+    ("build", || kiln("dev").map(drop)),
+];
+
+/// Real disks: made, read, broken, mended, booted. The cheapest first.
+const DISKS: &[Tier] = &[
     ("images", images::build_all),
-    ("build", || kiln("release").map(drop)),
     ("diff-walk", || {
         images::DISKS.iter().try_for_each(|disk| diff_walk::run(&images::by_name(disk.name)?))
     }),
-    ("diff-map", || real::formats(&kiln("release")?)),
-    ("faults", || real::test(&kiln("release")?)),
+    ("diff-map", || real::formats(&kiln("dev")?)),
+    ("faults", || real::test(&kiln("dev")?)),
+    ("boot", || boots::sound_disks(&kiln("dev")?)),
+    ("repair", || repairs::test(&kiln("dev")?, repairs::USUAL)),
+    ("repair-faults", || repair_faults::test(&kiln("dev")?)),
+];
+
+/// The server. They wait for clocks, clients and databases more than they compute, so they run beside
+/// the disks.
+const SERVER: &[Tier] = &[
     ("serve", || serve_tests::conformance(&kiln("dev")?)),
     ("serve-postgres", || serve_tests::on_postgres(&kiln("dev")?)),
-    ("serve-crash", || crash::test(&kiln("dev")?)),
     ("serve-faults", || serve_tests::faults(&kiln("dev")?)),
-    ("boot", || boots::sound_disks(&kiln("release")?)),
-    ("repair", || repairs::test(&kiln("release")?, repairs::USUAL)),
-    ("repair-faults", || repair_faults::test(&kiln("release")?)),
+    ("serve-crash", || crash::test(&kiln("dev")?)),
 ];
 
 /// Run only where they are asked for by name: they take too long for every change.
-const ON_REQUEST: &[Tier] =
-    &[("repair-matrix", || repairs::test(&kiln("release")?, repairs::MATRIX))];
+const ON_REQUEST: &[Tier] = &[("repair-matrix", || repairs::test(&kiln("dev")?, repairs::MATRIX))];
 
-/// Install what is missing and run the tiers that `wanted` names; where it names none, all but those
-/// on request, which are told.
+/// Install what is missing and run the tiers that `wanted` names, one after the other; where it names
+/// none, all but those on request, which are told.
 ///
 /// # Errors
 ///
 /// The first tier that fails; a name that no tier has.
 pub(crate) fn run_tiers(wanted: &[String]) -> Result<()> {
-    let known: Vec<&Tier> = TIERS.iter().chain(ON_REQUEST).collect();
+    let known: Vec<&Tier> = [FIRST, DISKS, SERVER, ON_REQUEST].into_iter().flatten().collect();
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = wanted.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("no tier {unknown}; the tiers are {}", names.join(", "));
     }
     if wanted.is_empty() {
-        TIERS.iter().try_for_each(|(name, work)| tier(name, work))?;
+        FIRST.iter().try_for_each(|(name, work)| tier(name, work))?;
+        let server = Aside::start(SERVER)?;
+        let disks = DISKS.iter().try_for_each(|(name, work)| tier(name, work));
+        // Waited for in any case: it has servers of its own to stop.
+        server.finish().and(disks)?;
         let left_out: Vec<&str> = ON_REQUEST.iter().map(|(name, _)| *name).collect();
         eprintln!("not run, ask for it by name: {}", left_out.join(", "));
         return Ok(());
     }
     let is_wanted = |name: &str| wanted.iter().any(|wanted| wanted == name);
     known.iter().filter(|(name, _)| is_wanted(name)).try_for_each(|(name, work)| tier(name, work))
+}
+
+/// Tiers in a process of their own. What they print comes in one piece at the end.
+struct Aside {
+    child: Child,
+    printed: PathBuf,
+}
+
+impl Aside {
+    fn start(tiers: &[Tier]) -> Result<Self> {
+        let printed = workspace().join("target").join("tiers-aside.log");
+        let log = File::create(&printed)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("test").args(tiers.iter().map(|(name, _)| name)).stdin(Stdio::null());
+        let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
+        Ok(Self { child, printed })
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        eprint!("{}", String::from_utf8_lossy(&fs::read(&self.printed)?));
+        ensure!(status.success(), "the tiers that ran beside the others ended with {status}");
+        Ok(())
+    }
 }
 
 fn cargo_test() -> Result<()> {

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 fn main() {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked when it runs: a script that was compiled in one checkout may be run in another.
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let crates = Path::new(&manifest).join("../..");
     for folder in ["app/agent", "lib/rpc"] {
         println!("cargo::rerun-if-changed={}", crates.join(folder).display());
     }

@@ -1,9 +1,9 @@
 //! Starting and ending the service: folders, database, engine, listeners, signals.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use kiln_factory::images::{self, Collected, Images, Settings};
 use kiln_store::{Blobs, Buckets, Database, Journal, Records};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 use crate::accounts::Accounts;
 use crate::config::{Config, LogFormat};
@@ -54,7 +55,7 @@ pub fn collect(config: Config, min_age: Option<Duration>, is_real: bool) -> Resu
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let config = config.complete()?;
-        let _lock = lock(&config.state)?;
+        let _state = State::lock(&config.state)?;
         let stores = Stores::open(&config).await?;
         let Stores { records, buckets, blobs, .. } = &stores;
         Ok(images::collect(records, buckets, blobs, min_age, is_real).await?)
@@ -71,19 +72,38 @@ fn log(config: &Config) {
     };
 }
 
-/// The state folder, for this process alone.
-fn lock(state: &Path) -> Result<File> {
-    let told = || format!("the state folder {}", state.display());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(state).with_context(told)?;
-    let path = state.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = file.with_context(told)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("{} is used by another kiln; give this one --state of its own", state.display())
+/// The state folder, held by this process alone as long as this is kept.
+struct State {
+    _lock: File,
+    /// The name of whoever uses this folder among all that use the same database.
+    node: String,
+}
+
+impl State {
+    fn lock(folder: &Path) -> Result<Self> {
+        let told = || format!("the state folder {}", folder.display());
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(told)?;
+        let path = folder.join("lock");
+        let file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = file.with_context(told)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let folder = folder.display();
+                bail!("{folder} is used by another kiln; give this one --state of its own")
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(told),
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(told),
+        let mut node = String::new();
+        // What a first run was killed in the middle of writing is no name.
+        let read = (&mut file).take(64).read_to_string(&mut node);
+        if read.is_err() || Uuid::try_parse(&node).is_err() {
+            node = Uuid::new_v4().to_string();
+            file.set_len(0).with_context(told)?;
+            file.write_all_at(node.as_bytes(), 0).with_context(told)?;
+        }
+        Ok(Self { _lock: file, node })
     }
 }
 
@@ -107,7 +127,7 @@ impl Stores {
     }
 
     /// Start the work on what is kept here.
-    async fn start(&self, config: &Config) -> Result<Images> {
+    async fn start(&self, config: &Config, node: &str) -> Result<Images> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let settings = Settings {
             program: std::env::current_exe().context("the program")?,
@@ -116,7 +136,8 @@ impl Stores {
             threads: if config.work.threads == 0 { threads } else { config.work.threads },
             zstd_level: config.work.zstd_level,
         };
-        let journal = Arc::new(Journal::new(self.database.clone()));
+        let journal = Journal::resume(self.database.clone(), node).await.context("the journal")?;
+        let journal = Arc::new(journal);
         let (records, buckets) = (self.records.clone(), self.buckets.clone());
         Ok(Images::start(records, journal, buckets, self.blobs.clone(), settings).await?)
     }
@@ -125,7 +146,7 @@ impl Stores {
 type Reload = Box<dyn Fn() -> Result<Config> + Send + Sync>;
 
 async fn run(mut config: Config, reload: Reload) -> Result<()> {
-    let _lock = lock(&config.state)?;
+    let state = State::lock(&config.state)?;
     let shown = first_key::ensure(&mut config)?;
     let accounts = Accounts::new(config.accounts()?);
     let tls = listen::tls(config.tls.as_ref()).await?;
@@ -134,7 +155,7 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let oss_listener = Bound::new(config.oss_listen, "the OSS API")?;
     let ops = Bound::new(config.ops_listen, "health and metrics")?;
     let stores = Stores::open(&config).await?;
-    let images = stores.start(&config).await?;
+    let images = stores.start(&config, &state.node).await?;
     let Stores { database, records, buckets, .. } = stores;
     let service = Arc::new(Service {
         database,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use duroxide::providers::{Provider as _, TagFilter, WorkItem};
 use duroxide::runtime::registry::ActivityRegistry;
 use duroxide::runtime::{Runtime, RuntimeOptions};
 use duroxide::{
@@ -14,9 +15,12 @@ use duroxide::{
 };
 use kiln_store::{Database, Journal};
 
+async fn database(folder: &tempfile::TempDir) -> Database {
+    Database::open(&format!("sqlite://{}/kiln.db", folder.path().display())).await.unwrap()
+}
+
 async fn journal(folder: &tempfile::TempDir) -> Arc<Journal> {
-    let url = format!("sqlite://{}/kiln.db", folder.path().display());
-    Arc::new(Journal::new(Database::open(&url).await.unwrap()))
+    Arc::new(Journal::new(database(folder).await))
 }
 
 fn options() -> RuntimeOptions {
@@ -83,6 +87,32 @@ async fn what_was_done_stays_done_when_the_process_goes() {
         ended.iter().map(|count| count.load(Ordering::SeqCst)).collect::<Vec<_>>(),
         [1, 1, 1]
     );
+}
+
+/// What a killed process held for an hour, it has again when it comes back, and nobody else has.
+#[tokio::test]
+async fn a_node_that_comes_back_goes_on_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let work = || WorkItem::ActivityExecute {
+        instance: "one".into(),
+        execution_id: 1,
+        id: 1,
+        name: "step".into(),
+        input: String::new(),
+        session_id: None,
+        tag: None,
+    };
+    let take = async |node: &str| {
+        let journal = Journal::resume(database(&folder).await, node).await.unwrap();
+        let filter = TagFilter::default();
+        journal.fetch_work_item(hour, Duration::ZERO, None, &filter).await.unwrap().is_some()
+    };
+    journal(&folder).await.enqueue_for_worker(work()).await.unwrap();
+    assert!(take("first").await, "it is there");
+    assert!(!take("second").await, "it is held");
+    assert!(!take("firs").await, "a name that another begins with is another name");
+    assert!(take("first").await, "and let go");
 }
 
 /// Prints, and judges nothing: the figure is the machine's.

@@ -29,7 +29,7 @@ use duroxide::providers::{
     ProviderError, ScheduledActivityIdentifier, SessionFetchConfig, TagFilter, WorkItem,
 };
 use duroxide::{Event, SystemStats};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -48,6 +48,8 @@ pub struct Journal {
     work: Notify,
     /// The last position given out in the queues.
     position: AtomicI64,
+    /// What the tokens of this process begin with.
+    node: String,
 }
 
 type Answer<T> = Result<T, ProviderError>;
@@ -58,8 +60,38 @@ type Taken<T> = Option<(T, String, u32)>;
 impl Journal {
     /// A journal in `database`, whose tables are there already.
     pub fn new(database: Database) -> Self {
+        Self::of(database, token())
+    }
+
+    /// The journal of a process that its operator knows by a name, and that was killed perhaps: what
+    /// it held then is let go at once, where others would have to wait until its time runs out.
+    /// Nobody else may use the name at the same time.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be written.
+    pub async fn resume(database: Database, node: &str) -> Result<Self, StoreError> {
+        let node = format!("{node}:");
+        let mut writer = database.begin().await?;
+        for table in ["journal_locks", "journal_work"] {
+            let statement = format!(
+                "UPDATE {table} SET until = 0 WHERE until > 0 AND substr(token, 1, {}) = $1",
+                node.len()
+            );
+            sqlx::query(AssertSqlSafe(statement)).bind(node.clone()).execute(&mut *writer).await?;
+        }
+        writer.commit().await?;
+        Ok(Self::of(database, node))
+    }
+
+    fn of(database: Database, node: String) -> Self {
         let (turns, work) = (Notify::new(), Notify::new());
-        Self { database, turns, work, position: AtomicI64::new(0) }
+        Self { database, turns, work, position: AtomicI64::new(0), node }
+    }
+
+    /// A token to hold something with, which nobody had before.
+    fn held(&self) -> String {
+        format!("{}{}", self.node, token())
     }
 
     /// A position behind all that this process gave out, and, as far as clocks agree, behind those

@@ -10,7 +10,7 @@ use duroxide::providers::{
 use duroxide::{Event, EventKind, INITIAL_EXECUTION_ID};
 use sqlx::{AnyConnection, Row};
 
-use super::{Journal, Taken, Trouble, after, history, int, now, token, uint};
+use super::{Journal, Taken, Trouble, after, history, int, now, uint};
 use crate::Dialect;
 
 /// The oldest message that is due, of an orchestration that nobody holds ($1) and that this engine
@@ -60,7 +60,7 @@ impl Journal {
             .await?;
         // On PostgreSQL another one may take it between the look and the claim, which then fails.
         let Some(mut instance) = due else { return Ok(None) };
-        let (now, held) = (now(), token());
+        let (now, held) = (now(), self.held());
         let mut writer = self.database.begin().await?;
         if self.database.dialect() == Dialect::Sqlite {
             let still: Option<String> = sqlx::query_scalar(CANDIDATE)

@@ -78,7 +78,7 @@ impl Journal {
         if due.is_none() || matches!(filter, TagFilter::None) {
             return Ok(None);
         }
-        let (now, held) = (now(), token());
+        let (now, held) = (now(), self.held());
         let mut writer = self.database.begin().await?;
         let statement = match self.database.dialect() {
             Dialect::Sqlite => CANDIDATE,
