@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::bench::{ms, quiet, say};
 use crate::host::run;
-use crate::{images, setup, suite};
+use crate::{bench_imports, images, setup, suite};
 
 const RUNS: usize = 3;
 
@@ -58,10 +58,11 @@ pub(crate) fn import(image: Option<PathBuf>, kiln: Option<PathBuf>) -> Result<()
             *best = Some(best.map_or(cost, |best| if cost.time < best.time { cost } else { best }));
         }
     }
-    let [Some(kiln), Some(qemu)] = best else { anyhow::bail!("no runs") };
+    let [Some(ours_cost), Some(qemu)] = best else { anyhow::bail!("no runs") };
     run(Command::new("qemu-img").args(["check", "-q"]).arg(&ours))?;
     run(Command::new("qemu-img").args(["compare", "-q"]).arg(&theirs).arg(&ours))?;
-    print(&image, (kiln, &ours), (qemu, &theirs))
+    print(&image, (ours_cost, &ours), (qemu, &theirs))?;
+    bench_imports::at_once(&kiln, &image, folder.path())
 }
 
 fn convert(kiln: &Path, image: &Path, out: &Path) -> Vec<std::ffi::OsString> {
@@ -70,7 +71,7 @@ fn convert(kiln: &Path, image: &Path, out: &Path) -> Vec<std::ffi::OsString> {
     words.into_iter().chain(rest).map(Into::into).collect()
 }
 
-fn qemu_img(image: &Path, out: &Path) -> Vec<std::ffi::OsString> {
+pub(crate) fn qemu_img(image: &Path, out: &Path) -> Vec<std::ffi::OsString> {
     let words = "qemu-img convert -W -m 16 -c -f raw -O qcow2 -o compression_type=zstd";
     words
         .split(' ')

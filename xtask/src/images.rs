@@ -66,6 +66,7 @@ pub(crate) fn inspect(image: &Path) -> Result<Inspection> {
 }
 
 /// Make whatever is not there yet, the roots side by side: a package manager waits as much as it works.
+/// Disks have the same UUIDs, so their filesystems are made one after the other.
 ///
 /// # Errors
 ///
@@ -74,7 +75,7 @@ pub(crate) fn build_all() -> Result<()> {
     let roots: BTreeSet<&str> = DISKS.iter().map(|disk| disk.root).collect();
     let roots: Vec<&str> = roots.into_iter().collect();
     side_by_side(&roots, |root| debian_root(root).map(drop))?;
-    side_by_side(DISKS, |disk| build(disk).map(drop))
+    DISKS.iter().try_for_each(|disk| build(disk).map(drop))
 }
 
 /// The disk called `name`, made if it is not there yet.

@@ -4,6 +4,7 @@
 mod bench;
 mod bench_api;
 mod bench_import;
+mod bench_imports;
 mod bench_repair;
 mod boots;
 mod crash;

@@ -182,6 +182,11 @@ impl Server {
         ask().unwrap_or(false)
     }
 
+    /// Its process, where it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Where the server keeps what is its own.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.join("state")
