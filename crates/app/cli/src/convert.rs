@@ -181,12 +181,15 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<ExitCode> {
         .tempfile_in(&folder)
         .with_context(cannot)?;
     let bar = progress_bar(image.source.size_bytes());
-    let written = plan.write(&image, unfinished.as_file(), &|done| {
-        bar.set_position(done);
-        ControlFlow::Continue(())
+    let file = unfinished.as_file();
+    let written = write::write_behind(file, || {
+        plan.write(&image, file, &|done| {
+            bar.set_position(done);
+            ControlFlow::Continue(())
+        })
     });
     bar.finish_and_clear();
-    let written = match written {
+    let written = match written.with_context(cannot)? {
         Ok(written) => written,
         Err(error) => return refuse(&error),
     };
@@ -218,9 +221,8 @@ fn may_write(args: &ConvertArgs) -> Result<PathBuf> {
     })
 }
 
-/// Give the finished file its name, so that it is there whole or not at all.
+/// Give the finished file, which is on the disk, its name, so that it is there whole or not at all.
 fn publish(unfinished: NamedTempFile, args: &ConvertArgs, folder: &Path) -> Result<()> {
-    unfinished.as_file().sync_all()?;
     // A link that OUT may be is replaced itself, as by any program that renames.
     if args.force {
         unfinished.persist(&args.out)?;

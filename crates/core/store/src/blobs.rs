@@ -95,6 +95,28 @@ impl Blobs {
         transfer(source, place, blob, progress).await
     }
 
+    /// As [`Self::put`], of a file that this process has made, brought to the disk and hashed as
+    /// `blob` just now, and that nobody writes any more: where it is on the same file system as the
+    /// region's directory, it gets a second name there instead of being copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::put`].
+    pub async fn keep(
+        &self,
+        region: &str,
+        blob: &Blob,
+        file: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), StoreError> {
+        checked(&blob.hash)?;
+        if link(file, self.place(region)?, blob)? {
+            progress(blob.size);
+            return Ok(());
+        }
+        self.put(region, blob, file, progress).await
+    }
+
     /// Whether `region` has the blob `hash`.
     ///
     /// # Errors
@@ -461,6 +483,21 @@ mod tests {
         fs::write(&path, b"disk").unwrap();
         blobs.put("near", &blob, &path, &|_| ()).await.unwrap();
         assert_eq!(fs::read(kept).unwrap(), b"disk");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_our_own_gets_a_second_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, blob) = file(dir.path(), b"disk");
+        let blobs = stores(dir.path());
+        for _ in 0..2 {
+            blobs.keep("near", &blob, &path, &|_| ()).await.unwrap();
+            let kept = blobs.local_path("near", &blob.hash).unwrap();
+            assert_eq!(fs::metadata(kept).unwrap().ino(), fs::metadata(&path).unwrap().ino());
+        }
+        fs::write(&path, b"another disk").unwrap();
+        assert!(blobs.keep("far", &blob, &path, &|_| ()).await.is_err());
+        assert!(!blobs.has("far", &blob.hash).await.unwrap());
     }
 
     #[tokio::test]

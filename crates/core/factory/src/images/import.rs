@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kiln_disk::write::write_behind;
 use kiln_model::{
     Architecture, Blob, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType,
     ObjectName, OsType, Prefix, Step, Support, Task, TaskAction, TaskStatus, new_id,
@@ -409,11 +410,13 @@ async fn convert(
         let input = object::input(&location)?;
         let request =
             ConvertRequest { input, location: name, expected_format, output, zstd_level, threads };
-        let done = kiln_sandbox::convert(&program, &request, &limits(), &|done, total| {
-            told.set(done, total)
-        })?;
         let out = &request.output;
-        out.sync_data().map_err(|error| Fault::file("the spooled disk", &error))?;
+        let convert = || {
+            let tell = |done, total| told.set(done, total);
+            kiln_sandbox::convert(&program, &request, &limits(), &tell)
+        };
+        let done = write_behind(out, convert);
+        let done = done.map_err(|error| Fault::file("the spooled disk", &error))??;
         let blob = hash(out, &told)?;
         Ok(Converted { format: done.format, virtual_size: done.virtual_size_bytes, blob })
     });
@@ -454,7 +457,7 @@ pub(super) async fn store(
         let progress = |done: u64| {
             let _ = told.set(done, blob.size);
         };
-        shared.blobs.put(&region, &blob, &path, &progress).await?;
+        shared.blobs.keep(&region, &blob, &path, &progress).await?;
         if told.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
     });
     inner.watch(task, step, span, &meter, work).await

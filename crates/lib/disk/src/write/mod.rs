@@ -4,6 +4,7 @@
 //! not grow with the disk: batches of clusters go to a fixed number of threads and come back in
 //! order, and tables are put out as soon as they are complete.
 
+mod behind;
 mod blocks;
 mod layout;
 mod out;
@@ -16,6 +17,7 @@ mod vdi;
 mod vhd;
 mod vmdk;
 
+pub use self::behind::write_behind;
 pub use self::qcow2::qcow2;
 pub use self::raw::raw;
 pub use self::vdi::vdi;

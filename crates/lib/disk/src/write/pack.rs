@@ -1,12 +1,15 @@
 //! Threads that read batches and compress their clusters; results come back in the order of the
 //! batches.
 //!
-//! Batches are dealt to the threads in turn, so the results of thread after thread are in order
-//! without sorting. At most [`DEPTH`] batches per thread are on their way, and a thread has one
-//! more in its hands to read into: `threads * (DEPTH + 1)` batches of 1 MiB bound the memory.
+//! A thread takes the next batch when it is done with one, because some take ten times as long as
+//! others; results that come early wait for those before them. At most [`DEPTH`] batches per thread are
+//! on their way, and a thread has one more in its hands to read into: `threads * (DEPTH + 1)` batches of
+//! 1 MiB bound the memory.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
@@ -17,8 +20,8 @@ use super::{BATCH_CLUSTERS, CLUSTER_BYTES};
 use crate::fields::length_usize;
 use crate::{BlockSource, Error, Kind, Result};
 
-/// Batches that one thread may have before its first result is taken.
-const DEPTH: usize = 2;
+/// Batches on their way for each thread: enough that none is without work while one result is late.
+const DEPTH: usize = 4;
 
 /// One cluster of the disk as it is to be stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,13 +57,20 @@ pub(super) enum Packing {
 /// The clusters of a batch.
 pub(super) type Packed = (Batch, Vec<Cluster>);
 
+/// A batch, or what became of it, with its number in the order of the batches.
+type Numbered<T> = (u64, T);
+
 /// The threads of one writer. They end when this is dropped.
 #[derive(Debug)]
 pub(super) struct Packers {
-    lanes: Vec<(SyncSender<Batch>, Receiver<Result<Packed>>)>,
-    /// The lane of each batch on its way, oldest first.
-    on_their_way: VecDeque<usize>,
-    next_lane: usize,
+    batches: SyncSender<Numbered<Batch>>,
+    results: Receiver<Numbered<Result<Packed>>>,
+    /// Results that came before their turn.
+    early: BTreeMap<u64, Result<Packed>>,
+    n_given: u64,
+    n_taken: u64,
+    /// The most batches on their way.
+    limit: u64,
 }
 
 impl Packers {
@@ -70,15 +80,22 @@ impl Packers {
         packing: Packing,
         threads: usize,
     ) -> Result<Self> {
-        let mut lanes = Vec::new();
+        // As deep as what is on its way, so neither side waits in a send.
+        let depth = threads.saturating_mul(DEPTH);
+        let (batches, to_do) = sync_channel::<Numbered<Batch>>(depth);
+        let (done, results) = sync_channel(depth);
+        let to_do = Arc::new(Mutex::new(to_do));
         for _ in 0..threads {
             let mut packer = Packer::new(source, packing)?;
-            // As deep as what is on its way, so neither side waits in a send.
-            let (to_thread, batches) = sync_channel(DEPTH);
-            let (results, from_thread) = sync_channel(DEPTH);
+            let (to_do, done) = (Arc::clone(&to_do), done.clone());
             let work = move || {
-                for batch in batches {
-                    if results.send(packer.pack(batch)).is_err() {
+                // The lock is held while waiting: the others wait for the same.
+                let next = || to_do.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok((number, batch)) = next() {
+                    // Whoever waits for this number would wait for ever if the thread only ended.
+                    let pack = AssertUnwindSafe(|| packer.pack(batch));
+                    let packed = catch_unwind(pack).unwrap_or_else(|_| Err(stopped()));
+                    if done.send((number, packed)).is_err() {
                         break;
                     }
                 }
@@ -88,32 +105,37 @@ impl Packers {
                     .hint("allow fewer threads")
                     .caused_by(error)
             })?;
-            lanes.push((to_thread, from_thread));
         }
-        Ok(Self { lanes, on_their_way: VecDeque::new(), next_lane: 0 })
+        let limit = u64::try_from(depth).unwrap_or(u64::MAX);
+        Ok(Self { batches, results, early: BTreeMap::new(), n_given: 0, n_taken: 0, limit })
     }
 
     /// Whether a result must be taken before another batch may be given.
     pub(super) fn is_full(&self) -> bool {
-        self.on_their_way.len() >= self.lanes.len().saturating_mul(DEPTH)
+        self.n_given.saturating_sub(self.n_taken) >= self.limit
     }
 
     /// Give the next batch. Not to be called while [`Packers::is_full`].
     pub(super) fn give(&mut self, batch: Batch) -> Result<()> {
-        let (to_thread, _) = self.lanes.get(self.next_lane).ok_or_else(stopped)?;
-        to_thread.send(batch).map_err(|_| stopped())?;
-        self.on_their_way.push_back(self.next_lane);
-        self.next_lane = self.next_lane.saturating_add(1) % self.lanes.len().max(1);
+        self.batches.send((self.n_given, batch)).map_err(|_| stopped())?;
+        self.n_given = self.n_given.saturating_add(1);
         Ok(())
     }
 
     /// The oldest batch that was given, or nothing where none is on its way.
     pub(super) fn take(&mut self) -> Result<Option<Packed>> {
-        let Some(lane) = self.on_their_way.pop_front() else {
+        if self.n_taken == self.n_given {
             return Ok(None);
+        }
+        let packed = loop {
+            if let Some(packed) = self.early.remove(&self.n_taken) {
+                break packed;
+            }
+            let (number, packed) = self.results.recv().map_err(|_| stopped())?;
+            self.early.insert(number, packed);
         };
-        let (_, from_thread) = self.lanes.get(lane).ok_or_else(stopped)?;
-        from_thread.recv().map_err(|_| stopped())?.map(Some)
+        self.n_taken = self.n_taken.saturating_add(1);
+        packed.map(Some)
     }
 }
 

@@ -25,7 +25,7 @@ const ZSTD_LEVELS: std::ops::RangeInclusive<i32> = 1..=22;
 /// `progress` gets the bytes of the disk that are done, in order; the last call has all of them.
 /// It also runs while zeroes are passed over, so that it can always stop the work.
 ///
-/// Memory: for each thread 3 MiB and what zstd needs at the level for 64 KiB; 2 MiB for the batch
+/// Memory: for each thread 5 MiB and what zstd needs at the level for 64 KiB; 2 MiB for the batch
 /// that is being written; tables of 0.2 MiB, and for a disk of 64 TiB another 3 MiB.
 ///
 /// # Errors
