@@ -75,7 +75,21 @@ impl Format {
         request_id: &str,
         answer: &T,
     ) -> Result<String, AnswerError> {
-        let fields = match serde_json::to_value(answer)? {
+        self.answer_fields(action, request_id, serde_json::to_value(answer)?)
+    }
+
+    /// As [`Self::answer`], of fields that are a JSON object already, or null.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::answer`].
+    pub fn answer_fields(
+        self,
+        action: &str,
+        request_id: &str,
+        fields: Value,
+    ) -> Result<String, AnswerError> {
+        let fields = match fields {
             Value::Object(mut fields) => {
                 fields.remove("RequestId");
                 fields
@@ -86,6 +100,24 @@ impl Format {
         match self {
             Self::Json => json(request_id, fields),
             Self::Xml => xml(action, request_id, &fields),
+        }
+    }
+
+    /// As [`Self::answer`], of a struct that leaves out by itself what is absent and has no
+    /// `RequestId`: in JSON it is written as it is, which takes a third of the time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::answer`].
+    pub fn answer_lean<T: Serialize>(
+        self,
+        action: &str,
+        request_id: &str,
+        answer: &T,
+    ) -> Result<String, AnswerError> {
+        match self {
+            Self::Json => with_id(request_id, &serde_json::to_string(answer)?),
+            Self::Xml => self.answer(action, request_id, answer),
         }
     }
 }
@@ -125,9 +157,13 @@ impl From<AnswerError> for ApiError {
 
 fn json(request_id: &str, mut fields: Map<String, Value>) -> Result<String, AnswerError> {
     drop_nulls(&mut fields, 0)?;
-    let fields = serde_json::to_string(&fields)?;
+    with_id(request_id, &serde_json::to_string(&fields)?)
+}
+
+/// The text of a JSON object, with a first field `RequestId`.
+fn with_id(request_id: &str, object: &str) -> Result<String, AnswerError> {
     let id = serde_json::to_string(request_id)?;
-    let rest = fields.strip_prefix('{').unwrap_or("}");
+    let rest = object.strip_prefix('{').ok_or(AnswerError::NotAStruct)?;
     let comma = if rest == "}" { "" } else { "," };
     Ok(format!("{{\"RequestId\":{id}{comma}{rest}"))
 }

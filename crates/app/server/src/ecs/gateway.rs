@@ -14,9 +14,9 @@ use kiln_ecs::answer::Format;
 use kiln_ecs::error::{ApiError, new_request_id};
 use kiln_ecs::params::parse;
 use kiln_ecs::sign::{self, AuthError, Scheme, check_time, v1, v3};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::actions::Answer;
 use super::nonces::{Nonces, Seen};
 use super::{Call, Service, actions};
 use crate::accounts::Key;
@@ -59,25 +59,21 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     };
     let ended = gateway.handle(&received).await;
     let format = received.format();
-    let (status, code, body) = match &ended.result {
-        Ok(value) => match format.answer(&ended.action, &request_id, value) {
-            Ok(body) => (200, "OK", body),
-            Err(error) => {
-                tracing::error!(request_id, %error, "an answer has no form");
-                (
-                    500,
-                    "InternalError",
-                    format.error(&ApiError::internal(), &request_id, received.host()),
-                )
-            }
-        },
+    let told = ended.result.and_then(|answer| {
+        answer.text(format, &ended.action, &request_id).map_err(|error| {
+            tracing::error!(request_id, %error, "an answer has no form");
+            ApiError::internal()
+        })
+    });
+    let (status, code, body) = match told {
+        Ok(body) => (200, "OK".to_owned(), body),
         Err(error) => {
-            let body = format.error(error, &request_id, received.host());
-            (error.status, error.code.as_str(), body)
+            let body = format.error(&error, &request_id, received.host());
+            (error.status, error.code, body)
         }
     };
     let elapsed = begun.elapsed();
-    gateway.service.metrics.request(&ended.action, code, elapsed);
+    gateway.service.metrics.request(&ended.action, &code, elapsed);
     tracing::info!(
         request_id,
         action = ended.action,
@@ -87,7 +83,7 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         "request"
     );
-    answer(status, code, &request_id, format, body)
+    answer(status, &code, &request_id, format, body)
 }
 
 fn answer(status: u16, code: &str, request_id: &str, format: Format, body: String) -> Response {
@@ -216,7 +212,7 @@ struct Ended {
     action: String,
     account: String,
     user: String,
-    result: Result<Value, ApiError>,
+    result: Result<Answer, ApiError>,
 }
 
 impl Gateway {

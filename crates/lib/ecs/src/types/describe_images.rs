@@ -71,14 +71,19 @@ pub struct DescribeImagesRequest {
 #[serde(rename_all = "PascalCase", default)]
 pub struct DescribeImagesResponse {
     /// The images of this page.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub images: Option<Images>,
     /// The page, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_number: Option<i64>,
     /// Images on a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<i64>,
     /// The region.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region_id: Option<String>,
     /// Images on all pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub total_count: Option<i64>,
 }
 
@@ -95,77 +100,109 @@ pub struct Images {
 #[serde(rename_all = "PascalCase", default)]
 pub struct Image {
     /// The processor architecture, for example `x86_64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
     /// `BIOS`, `UEFI` or `UEFI-Preferred`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_mode: Option<String>,
     /// As `yyyy-MM-ddTHH:mm:ssZ`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_time: Option<String>,
     /// A text for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// What the check of the image found.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detection_options: Option<DetectionOptions>,
     /// The disks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_device_mappings: Option<DiskDeviceMappings>,
     /// What the image can do.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<ImageFeatures>,
     /// The family of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_family: Option<String>,
     /// The id of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_id: Option<String>,
     /// The name of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_name: Option<String>,
     /// `system`, `self`, `others` or `marketplace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_owner_alias: Option<String>,
     /// The account that owns the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_owner_id: Option<i64>,
     /// The version of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub image_version: Option<String>,
     /// Whether it is a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_copied: Option<bool>,
     /// Whether it is a community image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_public: Option<bool>,
     /// Whether the owner shares it: `true` or `false` as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_self_shared: Option<String>,
     /// Whether the product of the image is subscribed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_subscribed: Option<bool>,
     /// Whether cloud-init is supported.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_support_cloudinit: Option<bool>,
     /// Whether I/O optimised instances are supported.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub is_support_io_optimized: Option<bool>,
     /// Where the licence of the system comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub license_type: Option<String>,
     /// Whether the user `ecs-user` can log in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub login_as_non_root_supported: Option<bool>,
     /// The system in the language of the region.
-    #[serde(rename = "OSName")]
+    #[serde(rename = "OSName", skip_serializing_if = "Option::is_none")]
     pub os_name: Option<String>,
     /// The system in English.
-    #[serde(rename = "OSNameEn")]
+    #[serde(rename = "OSNameEn", skip_serializing_if = "Option::is_none")]
     pub os_name_en: Option<String>,
     /// `linux` or `windows`.
-    #[serde(rename = "OSType")]
+    #[serde(rename = "OSType", skip_serializing_if = "Option::is_none")]
     pub os_type: Option<String>,
     /// The distribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     /// The product of the marketplace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub product_code: Option<String>,
     /// How far it is, with a percent sign: `100%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
     /// The resource group.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resource_group_id: Option<String>,
     /// What is known of secure boot.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub secure_boot_options: Option<SecureBootOptions>,
     /// The size, in GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,
     /// The status; a request may list several with commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Who offers the product.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub supplier_name: Option<String>,
     /// The tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Tags>,
     /// Whether the image can be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usable: Option<bool>,
     /// `instance` or `none`: whether an instance uses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<String>,
 }
 
@@ -174,8 +211,10 @@ pub struct Image {
 #[serde(rename_all = "PascalCase", default)]
 pub struct DetectionOptions {
     /// The findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub items: Option<DetectionItems>,
     /// The status; a request may list several with commas.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
 }
 
@@ -192,12 +231,16 @@ pub struct DetectionItems {
 #[serde(rename_all = "PascalCase", default)]
 pub struct DetectionItem {
     /// The check, for example `GUESTOS.Fstab`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The code of what was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub risk_code: Option<String>,
     /// How bad it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub risk_level: Option<String>,
     /// The value.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
 }
 
@@ -214,27 +257,34 @@ pub struct DiskDeviceMappings {
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageDisk {
     /// The name of the disk, for example `/dev/xvda`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// Whether the disk is encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub encrypted: Option<bool>,
     /// The format of the file, for example `qcow2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// The bucket it came from.
-    #[serde(rename = "ImportOSSBucket")]
+    #[serde(rename = "ImportOSSBucket", skip_serializing_if = "Option::is_none")]
     pub import_oss_bucket: Option<String>,
     /// The file it came from.
-    #[serde(rename = "ImportOSSObject")]
+    #[serde(rename = "ImportOSSObject", skip_serializing_if = "Option::is_none")]
     pub import_oss_object: Option<String>,
     /// How far it is, with a percent sign: `100%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
     /// What is left to do, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub remain_time: Option<i64>,
     /// The size, in GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<String>,
     /// The snapshot behind the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<String>,
     /// `system` or `data`.
-    #[serde(rename = "Type")]
+    #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }
 
@@ -243,16 +293,22 @@ pub struct ImageDisk {
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageFeatures {
     /// Whether CPUs can be removed while running.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_online_downgrade: Option<String>,
     /// Whether CPUs can be added while running.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_online_upgrade: Option<String>,
     /// `v1` or `v2`: how instances are asked for their metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub imds_support: Option<String>,
     /// Whether memory can be removed while running.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_online_downgrade: Option<String>,
     /// Whether memory can be added while running.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_online_upgrade: Option<String>,
     /// Whether NVMe is supported.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub nvme_support: Option<String>,
 }
 
@@ -261,6 +317,7 @@ pub struct ImageFeatures {
 #[serde(rename_all = "PascalCase", default)]
 pub struct SecureBootOptions {
     /// Whether secure boot is supported.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub secure_boot_support: Option<String>,
 }
 
@@ -277,8 +334,10 @@ pub struct Tags {
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageTag {
     /// The name of the tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tag_key: Option<String>,
     /// The value of the tag, maybe empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tag_value: Option<String>,
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    Answer,
     check::{self, given},
     errors,
     paging::{self, Page},
@@ -25,7 +26,7 @@ use crate::ecs::{Call, instance_types};
 const MAX_FILTERS: usize = 20;
 
 /// The images that the caller may see and asks for, newest first.
-pub(super) async fn describe_images(call: &Call<'_>) -> Result<Value, ApiError> {
+pub(super) async fn describe_images(call: &Call<'_>) -> Result<Answer, ApiError> {
     let request: DescribeImagesRequest = call.parse()?;
     let region = given(request.region_id.as_ref()).unwrap_or("*");
     call.authorize("ecs:DescribeImages", &call.resource(region, "image/*"))?;
@@ -41,17 +42,13 @@ pub(super) async fn describe_images(call: &Call<'_>) -> Result<Value, ApiError> 
     };
     let now = Timestamp::now();
     let image = found.items.iter().map(|image| wire::image(image, call.account(), now)).collect();
-    answer(&DescribeImagesResponse {
+    Ok(Answer::Images(Box::new(DescribeImagesResponse {
         images: Some(Images { image }),
         page_number: Some(page.number),
         page_size: Some(page.size),
         region_id: Some(region.clone()),
         total_count: Some(paging::count(found.total)),
-    })
-}
-
-fn answer<T: serde::Serialize>(answer: &T) -> Result<Value, ApiError> {
-    serde_json::to_value(answer).map_err(|_| ApiError::internal())
+    })))
 }
 
 /// 404 `Invalid…` where a filter's word is none.
@@ -294,7 +291,7 @@ pub(super) async fn describe_image_from_family(call: &Call<'_>) -> Result<Value,
             // Fields that this action does not have.
             image.detection_options = None;
             image.features = None;
-            return Ok(json!({ "Image": answer(&image)? }));
+            return Ok(json!({ "Image": image }));
         }
     }
     Ok(json!({}))

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use kiln_ecs::answer::Format;
 use kiln_ecs::error::ApiError;
 use kiln_factory::images::{Images, Settings};
 use kiln_model::{
@@ -155,7 +156,12 @@ impl Site {
         pairs: &[(&str, &str)],
     ) -> Result<Value, ApiError> {
         let (name, run) = super::find(action).unwrap();
-        self.with(account, name, pairs, async |call| run(call).await).await
+        let answer = self.with(account, name, pairs, async |call| run(call).await).await?;
+        let text = answer.text(Format::Json, name, "R").unwrap();
+        assert!(!text.contains(":null"), "what is absent is left out: {text}");
+        let mut fields: Value = serde_json::from_str(&text).unwrap();
+        fields.as_object_mut().unwrap().remove("RequestId");
+        Ok(fields)
     }
 
     /// The same in `cn-a` as [`OWNER`], the error as its status and code.

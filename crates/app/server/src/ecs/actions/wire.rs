@@ -262,7 +262,7 @@ mod tests {
             "Description": "",
             "DetectionOptions": {
                 "Items": {"Item": [{
-                    "Name": "Nvme", "Value": "Supported", "RiskCode": null, "RiskLevel": null,
+                    "Name": "Nvme", "Value": "Supported", 
                 }]},
                 "Status": "Finished",
             },
@@ -277,7 +277,7 @@ mod tests {
                 "MemoryOnlineUpgrade": "unsupported", "NvmeSupport": "unsupported",
             },
             "ImageFamily": "", "ImageId": "m-1", "ImageName": "name-m-1",
-            "ImageOwnerAlias": "self", "ImageOwnerId": null, "ImageVersion": "1",
+            "ImageOwnerAlias": "self", "ImageVersion": "1",
             "IsCopied": false, "IsPublic": false, "IsSelfShared": "", "IsSubscribed": false,
             "IsSupportCloudinit": true, "IsSupportIoOptimized": true, "LicenseType": "Auto",
             "LoginAsNonRootSupported": false, "OSName": "Red Hat 64位",
