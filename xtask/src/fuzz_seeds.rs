@@ -84,7 +84,7 @@ const DEB: &str = "mkdir -p d/DEBIAN d/etc; cp file d/etc/f 2>/dev/null || echo 
     printf 'Depends: b (>= 1) | c\\nProvides: e (= 2)\\nDescription: x\\n' >> d/DEBIAN/control; \
     dpkg-deb --root-owner-group -Znone -b d out";
 const RPM: &str = "printf 'Name: a\\nVersion: 1\\nRelease: 2\\nSummary: x\\nLicense: x\\n\
-    BuildArch: noarch\\nRequires: b >= 1, (c or (d if e))\\n%%description\\nx\\n%%install\\n\
+    BuildArch: noarch\\nRequires: b >= 1, (c and (d or e))\\n%%description\\nx\\n%%install\\n\
     mkdir -p %%{buildroot}/etc; echo x > %%{buildroot}/etc/f; ln -s f %%{buildroot}/etc/l\\n\
     %%files\\n%%config /etc/f\\n/etc/l\\n' > a.spec; \
     HOME=$PWD rpmbuild -bb --quiet --define \"_topdir $PWD/t\" --define '_binary_payload w.ufdio' a.spec; \

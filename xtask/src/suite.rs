@@ -118,7 +118,11 @@ pub(crate) fn kiln(profile: &str) -> Result<PathBuf> {
     if let Some(program) = std::env::var_os("KILN_PROGRAM") {
         return Ok(program.into());
     }
-    run(cargo().args(["build", "--locked", "--quiet", "-p", "kiln-cli", "--profile", profile]))?;
+    // With the tests, which are there already where all are run: for the program alone, dependencies
+    // would have fewer features and be compiled once more.
+    let what: &[&str] =
+        if profile == "dev" { &["--workspace", "--all-targets"] } else { &["-p", "kiln-cli"] };
+    run(cargo().args(["build", "--locked", "--quiet", "--profile", profile]).args(what))?;
     // The folder of the profile `dev` is the only one that is not named after it.
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(workspace().join("target").join(folder).join("kiln"))

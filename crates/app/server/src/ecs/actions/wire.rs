@@ -262,7 +262,7 @@ mod tests {
             "Description": "",
             "DetectionOptions": {
                 "Items": {"Item": [{
-                    "Name": "Nvme", "Value": "Supported", 
+                    "Name": "Nvme", "Value": "Supported",
                 }]},
                 "Status": "Finished",
             },
