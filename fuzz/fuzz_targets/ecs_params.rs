@@ -15,6 +15,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(request) = params::from_params::<ImportImageRequest>(&pairs) {
         let written = params::to_params(&request).expect("a request that was read");
         let again: ImportImageRequest = params::from_params(&written).expect("what was written");
-        assert_eq!(again, request);
+        // Not the request itself: a struct without any field is nothing once it is written.
+        assert_eq!(params::to_params(&again).expect("a request that was read"), written);
     }
 });

@@ -25,7 +25,8 @@ libfuzzer_sys::fuzz_target!(|input: (&str, Pairs, Pairs)| {
         assert_eq!(again.ok().as_ref(), Some(&authorization));
     }
     let mut signed = query.clone();
-    signed.retain(|(name, _)| name != "Signature");
+    signed.retain(|(name, _)| name != "Signature" && name != "SignatureMethod");
+    signed.push(("SignatureMethod".to_owned(), "HMAC-SHA1".to_owned()));
     let signature = v1::sign(&Request { query: &signed, ..request }, "secret");
     signed.push(("Signature".to_owned(), signature));
     let request = Request { query: &signed, ..request };
