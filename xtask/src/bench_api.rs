@@ -18,7 +18,7 @@ const N_IMAGES: usize = 100_000;
 const SECONDS: u64 = 10;
 
 /// Enough signed requests for this rate, per second.
-const HIGHEST_RATE: u64 = 8_000;
+const HIGHEST_RATE: u64 = 16_000;
 
 /// Threads and connections of the generator, on the server's own machine.
 const THREADS: u64 = 2;
