@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::bench::{ms, quiet, say};
+use crate::bench::{mib, ms, quiet, say};
 use crate::host::run;
 use crate::{bench_imports, images, setup, suite};
 
@@ -97,7 +97,6 @@ fn measured(words: Vec<std::ffi::OsString>, folder: &Path) -> Result<Cost> {
 
 fn print(image: &Path, ours: (Cost, &Path), theirs: (Cost, &Path)) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let meta = fs::metadata(image)?;
     let (size, data) = (mib(meta.len()), mib(meta.blocks() * 512));
     say(&format!("{}: {size}, {data} of data\n", image.display()));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::{ms, say};
+use crate::bench::{mib, ms, say};
 use crate::host::{run, workspace};
 use crate::server::Server;
 use crate::{bench_import, python};
@@ -48,7 +48,6 @@ pub(crate) fn at_once(kiln: &Path, image: &Path, folder: &Path) -> Result<()> {
     say("| --- | --- | --- | --- |");
     let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
     say(&format!("| time | {} | {} | {ratio:.2} |", ms(ours), ms(theirs)));
-    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     let ratio = their_peak as f64 / our_peak as f64;
     let (ours, theirs) = (mib(our_peak), mib(their_peak));
     say(&format!("| peak memory, all processes | {ours} | {theirs} | {ratio:.2} |"));

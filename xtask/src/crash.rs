@@ -117,10 +117,15 @@ impl Client {
         Ok(())
     }
 
+    /// Have it begin something, and wait while it uploads what it needs.
+    fn begin(&mut self, action: &str, seed: u64) -> Result<()> {
+        self.order(&format!("begin {action} {seed}"))?;
+        self.hear("begins")
+    }
+
     /// Do something and wait for its end, with nobody killing.
     fn finish(&mut self, action: &str, seed: u64) -> Result<()> {
-        self.order(&format!("begin {action} {seed}"))?;
-        self.hear("begins")?;
+        self.begin(action, seed)?;
         self.hear("began")?;
         self.settle().map(drop)
     }
@@ -133,9 +138,7 @@ impl Client {
         delay: Duration,
         server: &mut Server,
     ) -> Result<()> {
-        self.order(&format!("begin {action} {seed}"))?;
-        // The time before, when it uploads, is not of interest.
-        self.hear("begins")?;
+        self.begin(action, seed)?;
         std::thread::sleep(delay);
         server.kill()?;
         self.hear("began")

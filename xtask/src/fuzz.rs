@@ -8,19 +8,15 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::fuzz_seeds;
-use crate::host::workspace;
+use crate::host::{side_by_side, workspace};
 
-/// Targets running at the same time. Each holds as much memory as [`RSS_MIB`] in the worst case.
-const N_JOBS: usize = 2;
-/// More than any input of [`MAX_INPUT_BYTES`] has a reason to take.
+/// More than any input of [`MAX_INPUT_BYTES`] has a reason to take. Two targets run at a time.
 const RSS_MIB: u32 = 1024;
 /// An input that takes longer is a fault, as a crash is.
 const TIMEOUT_S: u32 = 10;
@@ -51,23 +47,10 @@ pub(crate) fn run(seconds: u64, only: Option<&str>) -> Result<()> {
     install()?;
     fuzz_seeds::make(&folder().join("corpus"))?;
     build(only)?;
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..N_JOBS {
-            scope.spawn(|| {
-                while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let is_sound = report(name, fuzz(name, seconds));
-                    if let (false, Ok(mut failed)) = (is_sound, failed.lock()) {
-                        failed.push(name.clone());
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    ensure!(failed.is_empty(), "faults in {}", failed.join(", "));
-    Ok(())
+    side_by_side(&names, |name| {
+        ensure!(report(name, fuzz(name, seconds)), "faults in {name}");
+        Ok(())
+    })
 }
 
 /// Print the line of one target. Whether it has no fault.

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, a tier at a time, on a machine that may be fresh.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Result, bail, ensure};
@@ -60,8 +60,10 @@ pub(crate) fn run_tiers(wanted: &[String]) -> Result<()> {
         bail!("no tier {unknown}; the tiers are {}", names.join(", "));
     }
     if wanted.is_empty() {
+        // Asked before anything is built: a build that replaces this program leaves it without a path.
+        let program = std::env::current_exe()?;
         FIRST.iter().try_for_each(|(name, work)| tier(name, work))?;
-        let server = Aside::start(SERVER)?;
+        let server = Aside::start(&program, SERVER)?;
         let disks = DISKS.iter().try_for_each(|(name, work)| tier(name, work));
         // Waited for in any case: it has servers of its own to stop.
         server.finish().and(disks)?;
@@ -80,10 +82,10 @@ struct Aside {
 }
 
 impl Aside {
-    fn start(tiers: &[Tier]) -> Result<Self> {
+    fn start(program: &Path, tiers: &[Tier]) -> Result<Self> {
         let printed = workspace().join("target").join("tiers-aside.log");
         let log = File::create(&printed)?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(program);
         command.arg("test").args(tiers.iter().map(|(name, _)| name)).stdin(Stdio::null());
         let child = command.stdout(log.try_clone()?).stderr(log).spawn()?;
         Ok(Self { child, printed })

@@ -208,11 +208,7 @@ impl Blobs {
             return Ok(());
         }
         if let Some(path) = source.path(&blob.hash) {
-            if link(&path, target, blob)? {
-                progress(blob.size);
-                return Ok(());
-            }
-            return self.put(to, blob, &path, progress).await;
+            return self.keep(to, blob, &path, progress).await;
         }
         let reader = source.operator.reader(&blob.hash).await;
         let reader = reader.map_err(|error| place::failed(&blob.hash, error))?;
@@ -496,7 +492,8 @@ mod tests {
             assert_eq!(fs::metadata(kept).unwrap().ino(), fs::metadata(&path).unwrap().ino());
         }
         fs::write(&path, b"another disk").unwrap();
-        assert!(blobs.keep("far", &blob, &path, &|_| ()).await.is_err());
+        let error = blobs.keep("far", &blob, &path, &|_| ()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Content { .. }), "{error:?}");
         assert!(!blobs.has("far", &blob.hash).await.unwrap());
     }
 

@@ -52,6 +52,7 @@ mod tests {
         // A socket is no file: there is nothing that could be synced.
         let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         let file = File::from(std::os::fd::OwnedFd::from(socket));
-        assert!(write_behind(&file, || ()).is_err());
+        let error = write_behind(&file, || ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
     }
 }
