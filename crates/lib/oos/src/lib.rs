@@ -1,0 +1,19 @@
+//! OOS templates (FormatVersion OOS-2019-06-01): the language, its checks, and a run as a state
+//! machine without I/O, clock or runtime.
+//!
+//! ```text
+//! text ─ document ─► nodes with places ─ template ─► Template ─ check ─► diagnostics
+//!                                                       │
+//!                     parameters, expr, functions, jq ◄─┤
+//!                                                       ▼
+//!                                   run: advance(Event) -> Vec<Command>
+//! ```
+//!
+//! Nothing here reads a file, asks the time or calls anybody: who drives a run does that, and tells
+//! it what came of it.
+
+#![warn(missing_docs)]
+
+pub mod functions;
+pub mod jq;
+pub mod library;

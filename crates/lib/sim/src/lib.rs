@@ -1,0 +1,3 @@
+//! A small scripted world of ECS resources to rehearse templates in.
+
+#![warn(missing_docs)]
