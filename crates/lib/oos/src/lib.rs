@@ -14,6 +14,10 @@
 
 #![warn(missing_docs)]
 
+pub mod diagnostic;
+pub mod document;
+pub mod expr;
 pub mod functions;
 pub mod jq;
 pub mod library;
+pub mod template;
