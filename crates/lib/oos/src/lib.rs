@@ -21,3 +21,4 @@ pub mod functions;
 pub mod jq;
 pub mod library;
 pub mod template;
+pub mod value;

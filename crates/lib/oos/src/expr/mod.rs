@@ -1,7 +1,12 @@
 //! Values of a template that are worked out while it runs: references inside text, and functions.
 
+mod evaluate;
+mod read;
+
 use serde_json::Value;
 
+pub use self::evaluate::{EvalError, Evaluator, Scope};
+pub use self::read::{Reader, store_references};
 use crate::diagnostic::Span;
 use crate::functions::Function;
 
@@ -119,5 +124,58 @@ impl Pseudo {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, pseudo)| *pseudo)
+    }
+}
+
+impl Expr {
+    /// Visit this expression and all inside of it, outermost first.
+    pub fn walk<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        visit(self);
+        match &self.kind {
+            ExprKind::Value(_) | ExprKind::Reference(_) | ExprKind::Text(_) => {}
+            ExprKind::List(items) => items.iter().for_each(|item| item.walk(visit)),
+            ExprKind::Map(entries) => entries.iter().for_each(|(_, item)| item.walk(visit)),
+            ExprKind::Call(_, argument) => argument.walk(visit),
+        }
+    }
+
+    /// All references in it.
+    #[must_use]
+    pub fn references(&self) -> Vec<&Reference> {
+        let mut found = Vec::new();
+        self.walk(&mut |expr| match &expr.kind {
+            ExprKind::Reference(reference) => found.push(reference),
+            ExprKind::Text(pieces) => found.extend(pieces.iter().filter_map(|piece| match piece {
+                Piece::Reference(reference) => Some(reference),
+                Piece::Text(_) => None,
+            })),
+            _ => {}
+        });
+        found
+    }
+
+    /// The value, where nothing has to be worked out.
+    #[must_use]
+    pub fn constant(&self) -> Option<Value> {
+        match &self.kind {
+            ExprKind::Value(value) => Some(value.clone()),
+            ExprKind::List(items) => items.iter().map(Expr::constant).collect(),
+            ExprKind::Map(entries) => {
+                let entries = entries.iter();
+                entries.map(|(key, item)| Some((key.clone(), item.constant()?))).collect()
+            }
+            ExprKind::Reference(_) | ExprKind::Text(_) | ExprKind::Call(..) => None,
+        }
+    }
+
+    /// The expression of a key, where this is a map with something to work out in it.
+    #[must_use]
+    pub fn entry(&self, name: &str) -> Option<&Expr> {
+        match &self.kind {
+            ExprKind::Map(entries) => {
+                entries.iter().find(|(key, _)| key == name).map(|(_, expr)| expr)
+            }
+            _ => None,
+        }
     }
 }
