@@ -20,5 +20,7 @@ pub mod expr;
 pub mod functions;
 pub mod jq;
 pub mod library;
+pub mod parameters;
+pub mod run;
 pub mod template;
 pub mod value;

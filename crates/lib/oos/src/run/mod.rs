@@ -1,0 +1,794 @@
+//! A run of a template as a state machine: events in, commands out.
+//!
+//! A [`Run`] is one execution with all of its children, however deep. It holds no clock, calls
+//! nobody and stores nothing: [`Run::advance`] takes what happened and says what is to be done;
+//! [`Run::take_changes`] names what is to be stored first. Whoever drives it stores, then does, so
+//! a run that is killed at any moment is loaded again from what was stored and goes on:
+//!
+//! ```text
+//! event ─► advance ─► changes ─ store ─► commands ─ call, look up ─► event ─► ...
+//! ```
+//!
+//! Same events, same results: identifiers, tokens of requests and the order of everything follow
+//! from the events alone.
+
+mod actions;
+mod cancel;
+mod children;
+mod conditions;
+mod duration;
+mod flow;
+mod loops;
+mod notice;
+mod outputs;
+mod paging;
+mod poll;
+pub mod rate;
+mod records;
+mod request;
+mod scope;
+mod targets;
+mod trigger;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+pub use self::duration::parse_duration;
+pub use self::notice::{Notice, NoticeKind, Refused};
+pub use self::records::{
+    Context, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck, Status,
+    TaskRun, Waiting,
+};
+pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk};
+pub use self::trigger::next_firing;
+use crate::template::{Action, Task, Template};
+
+/// Limits and constants of runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How deep executions may be nested.
+    pub max_depth: u32,
+    /// How many tasks one execution may start: jumps may go backwards.
+    pub max_starts: u32,
+    /// How many items a loop may have.
+    pub max_items: usize,
+    /// How many executions and task executions one run may hold.
+    pub max_records: usize,
+    /// What `ACS::OOSUtilVersion` is.
+    pub util_version: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_depth: 10,
+            max_starts: 1000,
+            max_items: 10_000,
+            max_records: 200_000,
+            util_version: "1.0.0".to_owned(),
+        }
+    }
+}
+
+/// A template that runs.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The digest of its text.
+    pub digest: String,
+    /// Its text.
+    pub text: String,
+    /// What the text says.
+    pub template: Template,
+    /// The tasks, in lower case, whose answers are looked into directly.
+    looked_into: BTreeSet<String>,
+}
+
+impl Loaded {
+    /// Read a template.
+    ///
+    /// # Errors
+    ///
+    /// The first finding of those that make it unusable.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let template = crate::template::load(text).map_err(|finding| finding.to_string())?;
+        let looked_into = scope::looked_into(&template);
+        Ok(Self { digest: digest(text), text: text.to_owned(), template, looked_into })
+    }
+}
+
+/// The digest that a template's text is stored by: SHA-256 in lower-case hex.
+#[must_use]
+pub fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The identifier of the execution: `exec-` and hex digits.
+    pub id: String,
+    /// The template.
+    pub template: Arc<Loaded>,
+    /// Its name, or nothing.
+    pub template_name: String,
+    /// Its version, or nothing.
+    pub template_version: String,
+    /// What was given for its parameters.
+    pub parameters: Map<String, Value>,
+    /// Under whose name, where and how.
+    pub context: Context,
+}
+
+/// A template that was looked up.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its name as it is stored.
+    pub name: String,
+    /// Its version, or nothing.
+    pub version: String,
+    /// What it says.
+    pub template: Arc<Loaded>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The execution begins.
+    Begin,
+    /// The run was loaded: what was under way is to be asked for again.
+    Resume,
+    /// Time went by.
+    Time,
+    /// A call was answered.
+    Called {
+        /// The task execution.
+        task: String,
+        /// The number of the command.
+        serial: u32,
+        /// What came of it.
+        result: Result<Value, ApiError>,
+    },
+    /// An HTTP request was answered.
+    Answered {
+        /// The task execution.
+        task: String,
+        /// The number of the command.
+        serial: u32,
+        /// The answer, or why there is none.
+        result: Result<HttpAnswer, String>,
+    },
+    /// A template was looked up.
+    Found {
+        /// The task execution.
+        task: String,
+        /// The number of the command.
+        serial: u32,
+        /// The template, or why there is none.
+        result: Result<Found, String>,
+    },
+    /// A parameter of the parameter store was read.
+    Read {
+        /// The task execution.
+        task: String,
+        /// The number of the command.
+        serial: u32,
+        /// The value, or why there is none.
+        result: Result<Value, String>,
+    },
+    /// Somebody decided something.
+    Notify(Notice),
+    /// Somebody wants an execution to end.
+    Cancel {
+        /// The execution.
+        execution: String,
+    },
+    /// An event or an alarm came, or somebody fires the trigger by hand.
+    Fire {
+        /// The body of the event.
+        content: Value,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Call an API.
+    Call {
+        /// The task execution.
+        task: String,
+        /// The number of the command, for the event.
+        serial: u32,
+        /// The call.
+        request: Request,
+    },
+    /// Make an HTTP request.
+    Http {
+        /// The task execution.
+        task: String,
+        /// The number of the command, for the event.
+        serial: u32,
+        /// The request.
+        request: HttpRequest,
+    },
+    /// Look a template up.
+    Find {
+        /// The task execution.
+        task: String,
+        /// The number of the command, for the event.
+        serial: u32,
+        /// Its name, in any letter case.
+        name: String,
+        /// Its version, where it was given.
+        version: Option<String>,
+    },
+    /// Read a parameter of the parameter store.
+    Read {
+        /// The task execution.
+        task: String,
+        /// The number of the command, for the event.
+        serial: u32,
+        /// Its name.
+        name: String,
+        /// Whether it is an encrypted one.
+        secret: bool,
+    },
+}
+
+/// What changed since the last look.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Executions, by identifier.
+    pub executions: Vec<String>,
+    /// Task executions, by identifier.
+    pub tasks: Vec<String>,
+    /// What happened, oldest first.
+    pub logs: Vec<LogEntry>,
+    /// Digests of templates that came in.
+    pub templates: Vec<String>,
+}
+
+impl Changes {
+    /// Whether nothing changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.executions.is_empty()
+            && self.tasks.is_empty()
+            && self.logs.is_empty()
+            && self.templates.is_empty()
+    }
+}
+
+/// What follows inside of one `advance`. A queue and not recursion: a template may jump on and on.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The execution comes to a task, or to its end.
+    Enter { execution: String, index: usize },
+    /// The task execution does what its task says.
+    Act(String),
+    /// The task execution has ended.
+    Ended(String),
+    /// The loop may start more items, or end.
+    Fill(String),
+}
+
+/// One execution with all of its children.
+#[derive(Debug)]
+pub struct Run {
+    settings: Settings,
+    root: String,
+    executions: BTreeMap<String, Execution>,
+    tasks: BTreeMap<String, TaskRun>,
+    templates: HashMap<String, Arc<Loaded>>,
+    /// Templates that were looked up, by lower-case name and version.
+    found: HashMap<(String, String), Found>,
+    /// The last task execution of a task: by execution and lower-case name.
+    latest: HashMap<String, HashMap<String, String>>,
+    /// Values of the parameter store, never stored with the run.
+    store: HashMap<(String, bool), Value>,
+    /// Texts that are never shown.
+    secrets: BTreeSet<String>,
+    /// What waits for a time.
+    timers: BTreeSet<(Timestamp, String)>,
+    /// Task executions that wait for somebody.
+    held: BTreeSet<String>,
+    /// Task executions that have not ended.
+    active: BTreeSet<String>,
+    /// The number of the command that a task execution waits for.
+    serials: HashMap<String, u32>,
+    last_serial: u32,
+    /// Answers that further pages are added to, and lists of requests that belong together.
+    partial: HashMap<String, poll::Partial>,
+    is_resuming: bool,
+    now: Timestamp,
+    steps: VecDeque<Step>,
+    commands: Vec<Command>,
+    dirty_executions: BTreeSet<String>,
+    dirty_tasks: BTreeSet<String>,
+    new_templates: BTreeSet<String>,
+    logs: Vec<LogEntry>,
+}
+
+impl Run {
+    /// A new run, not begun: [`Event::Begin`] begins it.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the parameters.
+    pub fn new(
+        start: Start,
+        settings: Settings,
+        now: Timestamp,
+    ) -> Result<Self, Vec<crate::parameters::ParameterError>> {
+        let pseudo = scope::of_execution(&start.context, &start.id, now, &settings);
+        let parameters =
+            crate::parameters::resolve(&start.template.template, &start.parameters, &pseudo)?;
+        let mut run = Self::empty(start.id.clone(), settings, now);
+        let execution = Execution {
+            id: start.id.clone(),
+            parent: None,
+            origin: Origin::Root,
+            depth: 0,
+            template: start.template.digest.clone(),
+            template_name: start.template_name,
+            template_version: start.template_version,
+            parameters,
+            context: start.context,
+            ram_role: String::new(),
+            status: Status::Started,
+            message: String::new(),
+            waiting: None,
+            outputs: Map::new(),
+            item: None,
+            created: now,
+            updated: now,
+            ended: None,
+            n_started: 0,
+            failure: None,
+            is_cancelling: false,
+            is_cancelled: false,
+            next: None,
+            trigger: None,
+        };
+        run.keep(&start.template);
+        run.dirty_executions.insert(start.id.clone());
+        run.executions.insert(start.id, execution);
+        run.learn_secrets(&run.root.clone());
+        run.set_role(&run.root.clone());
+        Ok(run)
+    }
+
+    /// A run from what was stored. [`Event::Resume`] makes it go on.
+    ///
+    /// # Errors
+    ///
+    /// Where the records do not belong together.
+    pub fn load(
+        root: &str,
+        executions: Vec<Execution>,
+        tasks: Vec<TaskRun>,
+        templates: Vec<Arc<Loaded>>,
+        settings: Settings,
+    ) -> Result<Self, String> {
+        let now = executions
+            .iter()
+            .map(|execution| execution.updated)
+            .chain(tasks.iter().map(|task| task.updated))
+            .max()
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut run = Self::empty(root.to_owned(), settings, now);
+        run.templates =
+            templates.into_iter().map(|loaded| (loaded.digest.clone(), loaded)).collect();
+        run.executions =
+            executions.into_iter().map(|execution| (execution.id.clone(), execution)).collect();
+        if !run.executions.contains_key(root) {
+            return Err(format!("the execution {root} is not stored"));
+        }
+        for execution in run.executions.values() {
+            if !run.templates.contains_key(&execution.template) {
+                return Err(format!("the template of {} is not stored", execution.id));
+            }
+        }
+        run.tasks = tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
+        run.index()?;
+        Ok(run)
+    }
+
+    fn empty(root: String, settings: Settings, now: Timestamp) -> Self {
+        Self {
+            settings,
+            root,
+            executions: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            templates: HashMap::new(),
+            found: HashMap::new(),
+            latest: HashMap::new(),
+            store: HashMap::new(),
+            secrets: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            held: BTreeSet::new(),
+            active: BTreeSet::new(),
+            serials: HashMap::new(),
+            last_serial: 0,
+            partial: HashMap::new(),
+            is_resuming: false,
+            now,
+            steps: VecDeque::new(),
+            commands: Vec::new(),
+            dirty_executions: BTreeSet::new(),
+            dirty_tasks: BTreeSet::new(),
+            new_templates: BTreeSet::new(),
+            logs: Vec::new(),
+        }
+    }
+
+    /// What follows from the stored records: counts of loops, timers, who comes last.
+    fn index(&mut self) -> Result<(), String> {
+        for id in self.executions.keys().cloned().collect::<Vec<_>>() {
+            self.learn_secrets(&id);
+        }
+        let ids: Vec<String> = self.tasks.keys().cloned().collect();
+        for id in ids {
+            let task = &self.tasks[&id];
+            if !self.executions.contains_key(&task.execution) {
+                return Err(format!("the execution of {id} is not stored"));
+            }
+            if self.task_of(task).is_none() {
+                return Err(format!("the task of {id} is not in its template"));
+            }
+            if !task.status.is_final() {
+                self.active.insert(id.clone());
+            }
+            match &task.phase {
+                Phase::Until(at) => {
+                    self.timers.insert((*at, id.clone()));
+                }
+                Phase::Held(_) => {
+                    self.held.insert(id.clone());
+                }
+                _ => {}
+            }
+            match task.parent.clone() {
+                Some(parent) => {
+                    let status = task.status;
+                    if let Some(plan) =
+                        self.tasks.get_mut(&parent).and_then(|task| task.plan.as_mut())
+                    {
+                        plan.counts.started += 1;
+                        plan.counts.running += 1;
+                        loops::count(&mut plan.counts, status);
+                    }
+                }
+                None => {
+                    let name = task.name.to_ascii_lowercase();
+                    let execution = task.execution.clone();
+                    self.latest.entry(execution).or_default().insert(name, id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Take in what happened at `now`; do what is returned, after storing the changes.
+    ///
+    /// Time never goes back: an earlier `now` counts as the latest one known. What does not fit the
+    /// state (an answer that came too late, a decision nobody waits for) changes nothing.
+    pub fn advance(&mut self, now: Timestamp, event: Event) -> Vec<Command> {
+        self.now = self.now.max(now);
+        self.take(event);
+        self.drain();
+        while let Some((at, id)) = self.timers.first().cloned()
+            && at <= self.now
+        {
+            self.timers.remove(&(at, id.clone()));
+            self.due(&id);
+            self.drain();
+        }
+        std::mem::take(&mut self.commands)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Begin => {
+                let root = self.root.clone();
+                if self.executions[&root].status == Status::Started {
+                    self.begin(&root);
+                }
+            }
+            Event::Resume => self.resume(),
+            Event::Time => {}
+            Event::Called { task, serial, result } => {
+                if self.expects(&task, serial) {
+                    self.called(&task, result);
+                }
+            }
+            Event::Answered { task, serial, result } => {
+                if self.expects(&task, serial) {
+                    self.answered(&task, result);
+                }
+            }
+            Event::Found { task, serial, result } => {
+                if self.expects(&task, serial) {
+                    self.template_found(&task, result);
+                }
+            }
+            Event::Read { task, serial, result } => {
+                if self.expects(&task, serial) {
+                    self.value_read(&task, result);
+                }
+            }
+            Event::Notify(notice) => self.notified(&notice),
+            Event::Cancel { execution } => self.cancel(&execution),
+            Event::Fire { content } => self.fired(content),
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(step) = self.steps.pop_front() {
+            match step {
+                Step::Enter { execution, index } => self.enter(&execution, index),
+                Step::Act(task) => self.act(&task),
+                Step::Ended(task) => self.task_ended(&task),
+                Step::Fill(task) => self.fill(&task),
+            }
+        }
+    }
+
+    /// Ask again for all that was under way when the run was stored.
+    fn resume(&mut self) {
+        self.is_resuming = true;
+        let root = self.root.clone();
+        if self.executions[&root].status == Status::Started {
+            self.begin(&root);
+        }
+        for id in self.active.iter().cloned().collect::<Vec<_>>() {
+            match self.tasks[&id].phase {
+                Phase::Idle | Phase::Reading | Phase::Finding | Phase::Calling => self.act(&id),
+                Phase::Looping => self.steps.push_back(Step::Fill(id)),
+                Phase::Until(_) | Phase::Child | Phase::Held(_) => {}
+            }
+        }
+        self.drain();
+        self.is_resuming = false;
+    }
+
+    /// Whether this is the answer that the task execution waits for.
+    fn expects(&mut self, task: &str, serial: u32) -> bool {
+        let expected = self.serials.get(task) == Some(&serial);
+        if expected {
+            self.serials.remove(task);
+        }
+        expected && self.active.contains(task)
+    }
+
+    fn next_serial(&mut self, task: &str) -> u32 {
+        self.last_serial = self.last_serial.wrapping_add(1);
+        self.serials.insert(task.to_owned(), self.last_serial);
+        self.last_serial
+    }
+
+    /// When time alone changes something next.
+    #[must_use]
+    pub fn next_time(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Whether nothing happens any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.root().status.is_final()
+    }
+
+    /// The execution itself.
+    #[must_use]
+    pub fn root(&self) -> &Execution {
+        &self.executions[&self.root]
+    }
+
+    /// The latest time known.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// An execution of this run.
+    #[must_use]
+    pub fn execution(&self, id: &str) -> Option<&Execution> {
+        self.executions.get(id)
+    }
+
+    /// A task execution of this run.
+    #[must_use]
+    pub fn task_run(&self, id: &str) -> Option<&TaskRun> {
+        self.tasks.get(id)
+    }
+
+    /// All executions, in the order of their identifiers.
+    pub fn executions(&self) -> impl Iterator<Item = &Execution> {
+        self.executions.values()
+    }
+
+    /// All task executions, in the order of their identifiers.
+    pub fn task_runs(&self) -> impl Iterator<Item = &TaskRun> {
+        self.tasks.values()
+    }
+
+    /// A template of this run.
+    #[must_use]
+    pub fn template(&self, digest: &str) -> Option<&Arc<Loaded>> {
+        self.templates.get(digest)
+    }
+
+    /// Whether there is anything that only an answer, somebody or time can move on.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        !self.is_over()
+            && self.serials.is_empty()
+            && self.timers.is_empty()
+            && self.held.is_empty()
+            && self.executions.values().all(|execution| execution.waiting.is_none())
+    }
+
+    /// What changed since the last call, and is to be stored before the commands are carried out.
+    pub fn take_changes(&mut self) -> Changes {
+        Changes {
+            executions: std::mem::take(&mut self.dirty_executions).into_iter().collect(),
+            tasks: std::mem::take(&mut self.dirty_tasks).into_iter().collect(),
+            logs: std::mem::take(&mut self.logs),
+            templates: std::mem::take(&mut self.new_templates).into_iter().collect(),
+        }
+    }
+
+    fn keep(&mut self, loaded: &Arc<Loaded>) {
+        if !self.templates.contains_key(&loaded.digest) {
+            self.templates.insert(loaded.digest.clone(), Arc::clone(loaded));
+            self.new_templates.insert(loaded.digest.clone());
+        }
+    }
+
+    fn log(&mut self, execution: &str, task: Option<&str>, message: impl Into<String>) {
+        self.logs.push(LogEntry {
+            execution: execution.to_owned(),
+            task: task.map(str::to_owned),
+            at: self.now,
+            message: cut(scope::mask_text(&message.into(), &self.secrets)),
+        });
+    }
+
+    /// `value` as it may be shown: without the texts of secrets.
+    #[must_use]
+    pub fn mask(&self, value: &Value) -> Value {
+        scope::mask(value, &self.secrets)
+    }
+
+    /// The values of parameters that are never shown.
+    fn learn_secrets(&mut self, id: &str) {
+        let Some(execution) = self.executions.get(id) else { return };
+        let Some(loaded) = self.templates.get(&execution.template) else { return };
+        for parameter in loaded.template.parameters.iter().filter(|own| own.no_echo) {
+            if let Some(value) = execution.parameters.get(&parameter.name) {
+                scope::secrets_in(value, &mut self.secrets);
+            }
+        }
+    }
+
+    /// Change a task execution that is there.
+    fn change(&mut self, id: &str, change: impl FnOnce(&mut TaskRun)) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.updated = self.now;
+            change(task);
+            self.dirty_tasks.insert(id.to_owned());
+        }
+    }
+
+    /// Change an execution that is there.
+    fn change_execution(&mut self, id: &str, change: impl FnOnce(&mut Execution)) {
+        if let Some(execution) = self.executions.get_mut(id) {
+            execution.updated = self.now;
+            change(execution);
+            self.dirty_executions.insert(id.to_owned());
+        }
+    }
+
+    /// Put a task execution into a phase.
+    fn phase(&mut self, id: &str, phase: Phase) {
+        let Some(task) = self.tasks.get(id) else { return };
+        if let Phase::Until(at) = task.phase {
+            self.timers.remove(&(at, id.to_owned()));
+        }
+        self.held.remove(id);
+        match &phase {
+            Phase::Until(at) => {
+                self.timers.insert((*at, id.to_owned()));
+            }
+            Phase::Held(_) => {
+                self.held.insert(id.to_owned());
+            }
+            _ => {}
+        }
+        self.change(id, |task| {
+            task.status = match phase {
+                Phase::Held(_) => Status::Waiting,
+                _ if task.status == Status::Waiting => Status::Running,
+                _ => task.status,
+            };
+            task.phase = phase;
+        });
+    }
+
+    /// The place of an execution's tasks: its template, and where in it they stand.
+    fn body(&self, execution: &Execution) -> Option<Body> {
+        let loaded = Arc::clone(self.templates.get(&execution.template)?);
+        let path = match &execution.origin {
+            Origin::Turn(task) => {
+                let task = self.tasks.get(task)?;
+                let outer = self.executions.get(&task.execution)?;
+                let mut path = self.body(outer)?.path;
+                path.push(task.index);
+                path
+            }
+            _ => Vec::new(),
+        };
+        Some(Body { loaded, path })
+    }
+
+    /// The task that a task execution runs.
+    fn task_of(&self, task: &TaskRun) -> Option<TaskRef> {
+        let body = self.body(self.executions.get(&task.execution)?)?;
+        body.tasks()?.get(task.index)?;
+        Some(TaskRef { body, index: task.index })
+    }
+}
+
+/// The tasks of an execution.
+#[derive(Clone, Debug)]
+struct Body {
+    loaded: Arc<Loaded>,
+    /// The tasks of `ACS::Loop` that they are inside of, outermost first.
+    path: Vec<usize>,
+}
+
+impl Body {
+    fn tasks(&self) -> Option<&[Task]> {
+        let mut tasks = self.loaded.template.tasks.as_slice();
+        for index in &self.path {
+            let Action::Loop { tasks: inner } = &tasks.get(*index)?.action else { return None };
+            tasks = inner;
+        }
+        Some(tasks)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.tasks()?.iter().position(|task| task.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A task of a template.
+#[derive(Clone, Debug)]
+struct TaskRef {
+    body: Body,
+    index: usize,
+}
+
+impl std::ops::Deref for TaskRef {
+    type Target = Task;
+
+    #[expect(clippy::indexing_slicing, reason = "made for an index that is there")]
+    fn deref(&self) -> &Task {
+        &self.body.tasks().unwrap_or_default()[self.index]
+    }
+}
+
+/// Log messages are for people.
+fn cut(mut message: String) -> String {
+    const MOST: usize = 4096;
+    if message.len() > MOST {
+        let end = (0..=MOST).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}

@@ -1,0 +1,119 @@
+//! What a task gives to later tasks: selectors over what it got.
+
+use serde_json::{Map, Value};
+
+use super::Run;
+use super::records::Status;
+use crate::expr::EvalError;
+use crate::jq::{self, Budget};
+use crate::template::{Action, Type};
+use crate::value::text;
+
+/// Bytes of a task's outputs that are kept. They are stored, and go into later calls.
+const MAX_BYTES: usize = 4 << 20;
+
+impl Run {
+    /// The task execution got `result`: work its outputs out, and end it well.
+    pub(super) fn succeed(&mut self, id: &str, result: &Value) {
+        match self.give_outputs(id, result) {
+            Ok(()) => self.finish(id, Status::Success, ""),
+            Err(error) => self.fail(id, &error),
+        }
+    }
+
+    /// Work the outputs of a task execution out of what it got.
+    pub(super) fn give_outputs(&mut self, id: &str, result: &Value) -> Result<(), String> {
+        let (outputs, warnings) = self.outputs_of(id, result)?;
+        let execution = self.tasks.get(id).map(|task| task.execution.clone()).unwrap_or_default();
+        for warning in warnings {
+            self.log(&execution, Some(id), warning);
+        }
+        if !outputs.is_empty() {
+            self.log(&execution, Some(id), format!("outputs: {}", Value::Object(outputs.clone())));
+        }
+        let result = self.is_looked_into(id).then(|| result.clone());
+        self.change(id, |task| {
+            task.outputs = outputs;
+            task.result = result;
+        });
+        Ok(())
+    }
+
+    fn is_looked_into(&self, id: &str) -> bool {
+        let Some(task) = self.tasks.get(id) else { return false };
+        let Some(execution) = self.executions.get(&task.execution) else { return false };
+        let Some(loaded) = self.templates.get(&execution.template) else { return false };
+        loaded.looked_into.contains(&task.name.to_ascii_lowercase())
+    }
+
+    /// The outputs, and warnings about them.
+    fn outputs_of(
+        &self,
+        id: &str,
+        result: &Value,
+    ) -> Result<(Map<String, Value>, Vec<String>), String> {
+        let (mut outputs, mut warnings) = (Map::new(), Vec::new());
+        let Some(task) = self.tasks.get(id) else { return Ok((outputs, warnings)) };
+        let Some(here) = self.task_of(task) else { return Ok((outputs, warnings)) };
+        let Some(scope) = self.scope_of(id) else { return Ok((outputs, warnings)) };
+        let mut n_bytes = 0_usize;
+        for output in &here.outputs {
+            let selector = scope.value(&output.selector).map_err(|error| match error {
+                EvalError::NeedsStore { name, .. } => format!(
+                    "the output {}: a selector cannot read the parameter store ({name})",
+                    output.name
+                ),
+                error => format!("the output {}: {error}", output.name),
+            })?;
+            let script = text(&selector);
+            let (mut results, error) = select(&script, result)
+                .map_err(|error| format!("the output {}: {error}", output.name))?;
+            if let Some(error) = error {
+                warnings.push(format!("the output {}: {error}", output.name));
+            }
+            let value = match (output.kind, results.len()) {
+                (Type::List, _) => Value::Array(results),
+                (_, 0) => Value::Null,
+                (_, 1) => results.remove(0),
+                _ => Value::Array(results),
+            };
+            n_bytes = n_bytes.saturating_add(crate::expr::size(&value));
+            if n_bytes > MAX_BYTES {
+                return Err(format!("the outputs are larger than {MAX_BYTES} bytes"));
+            }
+            outputs.insert(output.name.clone(), value);
+        }
+        Ok((outputs, warnings))
+    }
+
+    /// The outputs of one turn of an `ACS::Loop`: its selectors name the tasks inside.
+    pub(super) fn succeed_turn(&mut self, id: &str, turn: &str) {
+        let mut outputs = Map::new();
+        {
+            let Some(task) = self.tasks.get(id) else { return };
+            let Some(here) = self.task_of(task) else { return };
+            debug_assert!(matches!(here.action, Action::Loop { .. }));
+            let Some(execution) = self.executions.get(turn) else { return };
+            let scope =
+                super::scope::TaskScope::new(self, execution, task.item.as_ref(), task.created);
+            for output in &here.outputs {
+                let value = scope.value(&output.selector).unwrap_or_default();
+                let value = match (output.kind, value) {
+                    (Type::List, Value::Array(items)) => Value::Array(items),
+                    (Type::List, other) => Value::Array(vec![other]),
+                    (_, value) => value,
+                };
+                outputs.insert(output.name.clone(), value);
+            }
+        }
+        self.change(id, |task| task.outputs = outputs);
+        self.finish(id, Status::Success, "");
+    }
+}
+
+/// The results of a selector, and the error that cut them off.
+pub(super) fn select(script: &str, input: &Value) -> Result<(Vec<Value>, Option<String>), String> {
+    let filter = jq::compile(&jq::selector(script)).map_err(|error| error.to_string())?;
+    let outcome = filter.run(input, Budget::default());
+    Ok((outcome.results, outcome.error.map(|error| error.to_string())))
+}
