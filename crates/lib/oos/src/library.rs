@@ -9,12 +9,14 @@
 //! Who fails leaves behind what it was asked for, as far as it is sound, and nothing else:
 //!
 //! * Means to an end (an instance, a disk, a snapshot, a network) are deleted by the template that
-//!   made them, whichever later task fails.
+//!   made them, whichever later task fails or is cancelled.
 //! * A product that never became usable (an image that was not available in time) is deleted by
 //!   the action that made it, because its ID comes out of that action only on success.
 //! * A sound product stays, also where a later step fails: its ID is among the outputs, which are
 //!   evaluated in any case. To lose the image because a copy of it failed would help nobody.
 //!
+//! A task that can leave something behind says where its clean-up begins, in `OnError` and
+//! `OnCancel`; the clean-up is a tail of the list, and success ends before it or passes through it.
 //! A clean-up task carries `Risk: Normal`, since nobody has to agree to the deletion of what the
 //! run itself has made.
 
@@ -63,8 +65,22 @@ macro_rules! public {
 
 /// All of them, in the order of their names (in lower case, byte by byte).
 pub const SHIPPED: &[Shipped] = &[
+    public!("BulkyCopyImage"),
+    public!("BulkyCreateImage"),
+    public!("BulkyDeleteImage"),
+    public!("BulkyRebootInstances"),
+    public!("BulkyRepairImage"),
+    public!("BulkyRunCommand"),
+    public!("BulkyStartInstances"),
+    public!("BulkyStopInstances"),
+    public!("BulkyUpdateImage"),
+    public!("CopyImage"),
+    public!("CreateAndCopyImage"),
     public!("CreateImage"),
+    public!("CreateImageAndUpdateLaunchTemplates"),
+    public!("DeleteImage"),
     public!("RepairImage"),
+    public!("UpdateAndCopyImage"),
     public!("UpdateImage"),
     action!("AttachDisk"),
     action!("CopyImage"),
@@ -190,6 +206,52 @@ mod tests {
                 }
             }
             assert_eq!(documents, 1, "{name}");
+        }
+    }
+
+    /// The lines of `text` that name a task, an action or a template which is not there.
+    ///
+    /// It looks at lines, which is enough for texts that are laid out as ours are; what a template
+    /// means is for the checker to judge.
+    fn dangling(text: &str) -> Vec<&str> {
+        let is_task = |name: &str| text.contains(&format!("\n  - Name: {name}\n"));
+        let is_there = |key: &str, value: &str| match key {
+            "OnError" | "OnSuccess" | "OnCancel" | "NextTask" | "DefaultTask" => {
+                matches!(value, "ACS::END" | "ACS::NEXT") || is_task(value)
+            }
+            "Action" => value.split("::").count() == 2 || find(value).is_some(),
+            "TemplateName" => find(value).is_some(),
+            _ => true,
+        };
+        text.lines()
+            .filter(|line| {
+                line.trim_start().split_once(": ").is_some_and(|(key, value)| !is_there(key, value))
+            })
+            .collect()
+    }
+
+    /// One end of a jump, one action, one template is broken at a time.
+    #[test]
+    fn a_dangling_name_is_noticed() {
+        let sound = find("ACS-ECS-BulkyRepairImage").unwrap().text.to_owned()
+            + find("ACS-ECS-UpdateImage").unwrap().text;
+        assert_eq!(dangling(&sound), [""; 0]);
+        for (right, wrong) in [
+            ("OnError: deleteStack", "OnError: deleteStock"),
+            ("OnCancel: deleteInstance", "OnCancel: deleteInstanc"),
+            ("Action: ACS::ECS::CreateImage", "Action: ACS::ECS::CreateImages"),
+            ("TemplateName: ACS-ECS-RepairImage", "TemplateName: ACS::ECS::RepairImage"),
+        ] {
+            let broken = sound.replacen(right, wrong, 1);
+            let found: Vec<_> = dangling(&broken).iter().map(|line| line.trim()).collect();
+            assert_eq!(found, [wrong]);
+        }
+    }
+
+    #[test]
+    fn what_a_template_names_is_there() {
+        for shipped in SHIPPED {
+            assert_eq!(dangling(shipped.text), [""; 0], "{}", shipped.name);
         }
     }
 }
