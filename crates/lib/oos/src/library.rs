@@ -11,12 +11,15 @@
 //! * Means to an end (an instance, a disk, a snapshot, a network) are deleted by the template that
 //!   made them, whichever later task fails or is cancelled.
 //! * A product that never became usable (an image that was not available in time) is deleted by
-//!   the action that made it, because its ID comes out of that action only on success.
+//!   the action that made it: the task that called the action learns its ID only on success.
 //! * A sound product stays, also where a later step fails: its ID is among the outputs, which are
 //!   evaluated in any case. To lose the image because a copy of it failed would help nobody.
 //!
 //! A task that can leave something behind says where its clean-up begins, in `OnError` and
 //! `OnCancel`; the clean-up is a tail of the list, and success ends before it or passes through it.
+//! A task that makes something by one call names a clean-up for `OnCancel` as well: the call under
+//! way comes to its end, and what it made would be nobody's. Where it made nothing the ID is null,
+//! and a deletion without its ID is refused by the service and deletes nothing.
 //! A clean-up task carries `Risk: Normal`, since nobody has to agree to the deletion of what the
 //! run itself has made.
 
