@@ -616,6 +616,12 @@ impl Run {
         self.tasks.values()
     }
 
+    /// Whether an execution has executions below it.
+    #[must_use]
+    pub fn has_children(&self, id: &str) -> bool {
+        self.executions.range(format!("{id}.")..format!("{id}/")).next().is_some()
+    }
+
     /// A template of this run.
     #[must_use]
     pub fn template(&self, digest: &str) -> Option<&Arc<Loaded>> {
