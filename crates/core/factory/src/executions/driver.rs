@@ -72,6 +72,7 @@ impl Driver<'_> {
         let mut lease = tokio::time::interval(LEASE / 3);
         let mut poll = tokio::time::interval(INBOX_POLL);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = true;
         loop {
             let mut inbox = Vec::new();
             if events.is_empty() {
@@ -80,9 +81,11 @@ impl Driver<'_> {
             for event in events.drain(..) {
                 waiting.extend(self.run.advance(inner.clock.now(), event));
             }
-            for (id, item) in self.new_items().await? {
-                inbox.push(id);
-                waiting.extend(self.run.advance(inner.clock.now(), item.event()));
+            if std::mem::take(&mut looks) {
+                for (id, item) in self.new_items().await? {
+                    inbox.push(id);
+                    waiting.extend(self.run.advance(inner.clock.now(), item.event()));
+                }
             }
             if !self.store(inbox).await? {
                 return Ok(Drive::Elsewhere);
@@ -115,8 +118,8 @@ impl Driver<'_> {
                         inner.clock.set(at);
                     }
                 }
-                () = bell.notified() => {}
-                _ = poll.tick() => {}
+                () = bell.notified() => looks = true,
+                _ = poll.tick() => looks = true,
                 _ = lease.tick() => {
                     if !inner.records.renew_lease(&self.run.root().id, &self.lease, LEASE).await? {
                         return Ok(Drive::Elsewhere);
