@@ -17,3 +17,4 @@
 pub mod functions;
 pub mod jq;
 pub mod library;
+pub mod value;
