@@ -62,11 +62,13 @@ impl<'a> Call<'a> {
 
     /// The error of an argument that does not have the form of the function.
     pub(super) fn shape(&self, found: &Value) -> FunctionError {
-        let found = match found {
-            Value::Array(items) => has_items(items.len()),
-            other => format!("is {}", value::kind(other)),
-        };
-        Fault::Shape { usage: self.function.usage(), found }.of(self.function)
+        match found {
+            Value::Array(items) => self.function.wrong_items(items.len()),
+            other => {
+                let found = format!("is {}", value::kind(other));
+                Fault::Shape { usage: self.function.usage(), found }.of(self.function)
+            }
+        }
     }
 
     pub(super) fn failed(&self, place: &Place, why: impl Into<String>) -> FunctionError {
@@ -84,15 +86,6 @@ impl<'a> Call<'a> {
     /// A text to write the result into, which stops at the limit.
     pub(super) fn text(&self) -> Text<'_, 'a> {
         Text { call: self, out: String::new() }
-    }
-}
-
-/// "has 3 items", as in messages about the shape of an argument.
-pub(super) fn has_items(n: usize) -> String {
-    match n {
-        0 => "is empty".to_owned(),
-        1 => "has 1 item".to_owned(),
-        n => format!("has {n} items"),
     }
 }
 

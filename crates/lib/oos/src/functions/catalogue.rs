@@ -47,59 +47,21 @@ impl Function {
     }
 }
 
-/// A row stands at the number of its function, which `facts` relies on.
-const _: () = {
+/// Every function, in the order of the declaration.
+pub(super) const ALL: &[Function] = &{
+    let mut all = [Equals; CATALOGUE.len()];
     let mut row = 0;
-    while row < CATALOGUE.len() {
-        assert!(CATALOGUE[row].function as usize == row && ALL[row] as usize == row);
+    while row < all.len() {
+        all[row] = CATALOGUE[row].function;
+        // `facts` finds a row by the number of its function.
+        assert!(all[row] as usize == row, "the table is not in the order of the declaration");
         row += 1;
     }
-    assert!(ALL.len() == CATALOGUE.len());
+    assert!(all.len() == FindMatchedPackage as usize + 1, "the last function has no row");
+    all
 };
 
-/// Every function, in the order of the declaration.
-pub(super) const ALL: &[Function] = &[
-    Equals,
-    Not,
-    And,
-    Or,
-    If,
-    Select,
-    RangeSelect,
-    First,
-    Last,
-    Join,
-    Split,
-    Replace,
-    Sub,
-    ContainsSubString,
-    Base64Encode,
-    Base64Decode,
-    Escape,
-    ListJoin,
-    MergeList,
-    MergeMap,
-    MergeMapToList,
-    MapJoin,
-    ConvertMapToList,
-    Intersection,
-    Union,
-    Difference,
-    Min,
-    Max,
-    Sum,
-    CalculateBatch,
-    Jq,
-    Eval,
-    AddHour,
-    FormatUTCTime,
-    DurationBetween,
-    IsIpInCIDR,
-    CalculateTimeByOpsWindow,
-    FindMatchedPackage,
-];
-
-static CATALOGUE: [Facts; ALL.len()] = [
+static CATALOGUE: [Facts; 38] = [
     Facts {
         function: Equals,
         name: "Fn::Equals",

@@ -29,7 +29,8 @@ pub use self::error::{Fault, FunctionError, Place};
 pub use self::limits::Limits;
 pub use self::logic::truth;
 
-use self::argument::{Call, has_items};
+use self::argument::Call;
+use self::catalogue::Shape;
 use self::limits::Cost;
 
 /// Runs a jq program over a value and gives all results, or why there are none.
@@ -166,7 +167,7 @@ impl Function {
 
     /// Whether kiln has it. The others are known by name and fail when they are applied.
     pub fn is_supported(self) -> bool {
-        unsupported(self).is_none()
+        !matches!(self, Self::CalculateTimeByOpsWindow | Self::FindMatchedPackage)
     }
 
     /// Whether an argument can be right that is written as a list of so many `items`, or as
@@ -177,11 +178,20 @@ impl Function {
     /// The message that [`apply`] would give.
     pub fn check_shape(self, items: Option<usize>) -> Result<(), String> {
         match items {
-            Some(n) if !self.facts().shape.allows(n) => {
-                Err(Fault::Shape { usage: self.usage(), found: has_items(n) }.of(self).to_string())
-            }
+            Some(n) if !self.facts().shape.allows(n) => Err(self.wrong_items(n).to_string()),
             _ => Ok(()),
         }
+    }
+
+    /// The error of an argument that is a list of `n` items, and should not be.
+    fn wrong_items(self, n: usize) -> FunctionError {
+        let found = match (self.facts().shape, n) {
+            (Shape::Bare, _) => "is a list".to_owned(),
+            (_, 0) => "is empty".to_owned(),
+            (_, 1) => "has 1 item".to_owned(),
+            (_, n) => format!("has {n} items"),
+        };
+        Fault::Shape { usage: self.usage(), found }.of(self)
     }
 }
 
@@ -189,17 +199,6 @@ impl Function {
 fn bare(name: &str) -> String {
     let name = name.to_lowercase();
     name.strip_prefix("fn::").unwrap_or(&name).to_owned()
-}
-
-/// Why kiln does not have a function.
-fn unsupported(function: Function) -> Option<&'static str> {
-    match function {
-        Function::CalculateTimeByOpsWindow => Some("the form of its time window is not public"),
-        Function::FindMatchedPackage => {
-            Some("the form of software packages, and how one is chosen, are not public")
-        }
-        _ => None,
-    }
 }
 
 /// Apply a function to its argument, which is evaluated.
@@ -215,9 +214,6 @@ pub fn apply(
     jq: &RunJq<'_>,
 ) -> Result<Value, FunctionError> {
     let call = Call { function, argument, limits };
-    if let Some(why) = unsupported(function) {
-        return Err(Fault::Unsupported(why).of(function));
-    }
     if let Value::Array(items) = argument
         && !function.facts().shape.allows(items.len())
     {
@@ -271,8 +267,12 @@ fn dispatch(call: Call<'_>, jq: &RunJq<'_>) -> Result<Value, FunctionError> {
         Function::DurationBetween => time::duration_between(call),
         Function::IsIpInCIDR => net::is_ip_in_cidr(call),
         Function::Jq => query::jq(call, jq),
-        Function::CalculateTimeByOpsWindow | Function::FindMatchedPackage => {
-            Err(Fault::Unsupported("it is not known what it does").of(call.function))
+        Function::CalculateTimeByOpsWindow => {
+            Err(Fault::Unsupported("the form of its time window is not public").of(call.function))
+        }
+        Function::FindMatchedPackage => {
+            let why = "the form of software packages, and how one is chosen, are not public";
+            Err(Fault::Unsupported(why).of(call.function))
         }
     }
 }

@@ -106,7 +106,7 @@ fn shapes_are_checked_before_a_run() {
         (
             Function::Base64Encode,
             Some(1),
-            Err("Fn::Base64Encode: the argument must be a string, and has 1 item"),
+            Err("Fn::Base64Encode: the argument must be a string, and is a list"),
         ),
     ] {
         assert_eq!(function.check_shape(items), expected.map_err(str::to_owned));
@@ -161,6 +161,16 @@ fn long_lists_are_refused() {
         check_within(limits, function, argument, Err(&error));
     }
     check_within(limits, Function::Select, json!([0, [[1, 2, 3, 4]]]), Ok(json!([1, 2, 3, 4])));
+}
+
+/// Each of these would take hours if a function looked at everything for everything.
+#[test]
+fn large_arguments_take_one_pass() {
+    let dollars = "${".repeat(1 << 20);
+    check(Function::Sub, json!([dollars, {"a": 1}]), Ok(json!(dollars)));
+    let (low, high): (Vec<u32>, Vec<u32>) = ((0..50_000).collect(), (40_000..90_000).collect());
+    let all: Vec<u32> = (0..90_000).collect();
+    check(Function::Union, json!([low, high]), Ok(json!(all)));
 }
 
 /// Awkward values of every kind, alone and in every position of lists of up to three.

@@ -49,12 +49,13 @@ pub(super) fn replace(call: Call<'_>) -> Result<Value, FunctionError> {
     let [replacements, text] = call.items()?;
     let (map, mut text) = (replacements.map()?, text.text()?.into_owned());
     if map.len() > MAX_REPLACEMENTS {
-        return Err(replacements.must_be(format!("a map of at most {MAX_REPLACEMENTS} keys")));
+        let why = format!("has more than the limit of {MAX_REPLACEMENTS} keys");
+        return Err(call.failed(&replacements.place, why));
     }
     for (old, new) in &*map {
         let new = replacements.entry(old, new).text()?;
         if old.is_empty() {
-            return Err(replacements.must_be("a map without an empty key"));
+            return Err(call.failed(&replacements.place, "has an empty key"));
         }
         let n = text.matches(old.as_str()).count();
         if n == 0 {
@@ -124,9 +125,10 @@ pub(super) fn base64_decode(call: Call<'_>) -> Result<Value, FunctionError> {
     Ok(String::from_utf8_lossy(&bytes).into())
 }
 
-/// `[text, "powershell"]`: quotes and backticks doubled, which is how they stand inside a quoted
-/// text there. PowerShell takes typographic quotes for quotes as well. A `$` stays, so that the
-/// text is only safe between single quotes.
+/// `[text, "powershell"]`: quotes and backticks doubled, so that the text cannot end the quotes it
+/// is put between, whichever they are; PowerShell takes typographic quotes for quotes as well. The
+/// original is documented by one line and seen with this shell only. A `$` stays: between double
+/// quotes PowerShell would replace what follows it.
 pub(super) fn escape(call: Call<'_>) -> Result<Value, FunctionError> {
     let [text, shell] = call.items()?;
     if !shell.value.as_str().is_some_and(|shell| shell.eq_ignore_ascii_case("powershell")) {
@@ -223,7 +225,7 @@ mod tests {
         check(
             Replace,
             json!([{"": "x"}, "abc"]),
-            Err("Fn::Replace: the first item must be a map without an empty key, and is a map"),
+            Err("Fn::Replace: the first item has an empty key"),
         );
         check(
             Replace,
@@ -239,7 +241,7 @@ mod tests {
         check(
             Replace,
             json!([many, "a"]),
-            Err("Fn::Replace: the first item must be a map of at most 1000 keys, and is a map"),
+            Err("Fn::Replace: the first item has more than the limit of 1000 keys"),
         );
     }
 
@@ -307,7 +309,7 @@ mod tests {
         check(
             Base64Encode,
             json!(["a"]),
-            Err("Fn::Base64Encode: the argument must be a string, and has 1 item"),
+            Err("Fn::Base64Encode: the argument must be a string, and is a list"),
         );
         check(
             Base64Encode,
