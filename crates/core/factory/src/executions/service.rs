@@ -284,6 +284,43 @@ impl Executions {
         self.put(root, &Inbox::Fire { content }).await
     }
 
+    /// An execution as it is shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn view(&self, id: &str) -> Result<Option<ExecutionView>> {
+        let query = ExecutionQuery {
+            id: Some(id.to_owned()),
+            include_children: true,
+            limit: 1,
+            ..ExecutionQuery::default()
+        };
+        Ok(self.list(&query).await?.items.into_iter().next())
+    }
+
+    /// Executions as they are shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn list(&self, query: &ExecutionQuery) -> Result<Page<ExecutionView>> {
+        let page = self.inner.records.list(query).await?;
+        let items = page.items.iter().map(|row| read("execution", &row.view));
+        Ok(Page { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+    }
+
+    /// Task executions as they are shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn list_tasks(&self, query: &TaskExecutionQuery) -> Result<Page<TaskView>> {
+        let page = self.inner.records.list_tasks(query).await?;
+        let items = page.items.iter().map(|row| read("task execution", &row.view));
+        Ok(Page { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+    }
+
     async fn put(&self, root: &str, item: &Inbox) -> Result<()> {
         let text = serde_json::to_string(item)
             .map_err(|error| Failure::Records(error.to_string()))?;

@@ -10,6 +10,8 @@ use kiln_oos::parameters::localized;
 use kiln_oos::run::{Found, Loaded};
 use kiln_oos::template::{Catalogue, Signature};
 
+use super::caller::{Later, Library};
+
 /// Folders inside of folders that are looked into.
 const MAX_DEPTH: u32 = 8;
 
@@ -189,4 +191,38 @@ fn gather(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> Result<(), She
         }
     }
     Ok(())
+}
+
+/// A shelf as the library of runs, with a parameter store that holds nothing.
+#[derive(Clone, Debug, Default)]
+pub struct ShelfLibrary {
+    shelf: Arc<Shelf>,
+}
+
+impl ShelfLibrary {
+    /// The library of a shelf.
+    #[must_use]
+    pub fn new(shelf: Shelf) -> Self {
+        Self { shelf: Arc::new(shelf) }
+    }
+}
+
+impl Library for ShelfLibrary {
+    fn template<'a>(
+        &'a self,
+        _account: &'a str,
+        name: &'a str,
+        _version: Option<&'a str>,
+    ) -> Later<'a, Result<Found, String>> {
+        Box::pin(async move { self.shelf.found(name) })
+    }
+
+    fn parameter<'a>(
+        &'a self,
+        _account: &'a str,
+        name: &'a str,
+        _secret: bool,
+    ) -> Later<'a, Result<serde_json::Value, String>> {
+        Box::pin(async move { Err(format!("there is no parameter store here for {name}")) })
+    }
 }

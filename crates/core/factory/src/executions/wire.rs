@@ -135,6 +135,34 @@ fn dotted(service: &str, name: &str) -> String {
     name.to_owned()
 }
 
+/// Whether an operation takes a `ClientToken`, with which it is done once however often it is asked
+/// for.
+#[must_use]
+pub fn takes_token(service: &str, api: &str) -> bool {
+    /// Operations of ECS that make something and take a token.
+    const ECS: &[&str] = &[
+        "AllocateDedicatedHosts",
+        "CopyImage",
+        "CreateDisk",
+        "CreateImage",
+        "CreateInstance",
+        "CreateSnapshot",
+        "ExportImage",
+        "ImportImage",
+        "InvokeCommand",
+        "ReplaceSystemDisk",
+        "RunCommand",
+        "RunInstances",
+    ];
+    let is = |own: &&str| own.eq_ignore_ascii_case(api);
+    match service.to_ascii_uppercase().as_str() {
+        "ECS" => ECS.iter().any(|own| is(&own)),
+        "ROS" => ["CreateStack", "DeleteStack", "UpdateStack"].iter().any(|own| is(&own)),
+        "OOS" => ["StartExecution", "TriggerExecution"].iter().any(|own| is(&own)),
+        _ => false,
+    }
+}
+
 /// The version of the API of a product, where it is known.
 #[must_use]
 pub fn version(service: &str) -> Option<&'static str> {
