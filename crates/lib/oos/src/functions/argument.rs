@@ -177,3 +177,23 @@ impl Text<'_, '_> {
         self.call.limits.bytes.saturating_sub(self.out.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// `apply` measures results too, but only when they are there.
+    #[test]
+    fn text_stops_at_the_limit_while_it_is_written() {
+        let limits = Limits { bytes: 4, ..Limits::default() };
+        let call = Call { function: Function::Join, argument: &Value::Null, limits };
+        let mut text = call.text();
+        text.push("abc").unwrap();
+        assert_eq!(text.push("de"), Err(call.too_long()));
+        assert_eq!(text.push_value(&json!([])), Err(call.too_long()));
+        text.push_value(&json!(7)).unwrap();
+        assert_eq!(text.done(), json!("abc7"));
+    }
+}

@@ -308,6 +308,7 @@ mod tests {
             Ok(json!([{"x": 1, "y": 2}])),
         );
         check(Intersection, json!([["1"], [1]]), Ok(json!([])));
+        check(Intersection, json!([["a", "a"], ["b"]]), Ok(json!([])));
         check(
             Union,
             json!([[1], null]),

@@ -1,5 +1,6 @@
 //! Maps: several made one, maps out of lists and lists out of maps.
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::Cost;
@@ -43,36 +44,54 @@ pub(super) fn merge_map(call: Call<'_>) -> Result<Value, FunctionError> {
 ///
 /// The function of the same name in Resource Orchestration Service.
 pub(super) fn merge_map_to_list(call: Call<'_>) -> Result<Value, FunctionError> {
-    let mut columns: Map<String, Value> = Map::new();
-    for_each_map(call, |operand, map| {
-        for (key, value) in map {
-            let list = operand.entry(key, value).list()?;
-            columns.insert(key.clone(), list.into_owned().into());
-        }
-        Ok(())
-    })?;
-    let columns: Vec<(&String, &[Value])> = columns
-        .iter()
-        .map(|(key, value)| (key, value.as_array().map_or(&[][..], Vec::as_slice)))
-        .collect();
-    let n_rows = columns.iter().map(|(_, column)| column.len()).max().unwrap_or(0);
+    let columns = Columns::of(call)?;
+    columns.cost().check(&call)?;
+    Ok(columns.rows())
+}
 
-    // One long element beside a long list would be copied into every row.
-    let mut cost = Cost::default();
-    for (key, column) in &columns {
-        let repeated = column.last().map_or_else(Cost::default, Cost::of);
-        cost = (column.iter().map(Cost::of).fold(cost, Cost::plus))
-            .plus(repeated.times(n_rows - column.len()))
-            .plus(Cost { bytes: key.len(), items: 1 }.times(n_rows));
+/// Lists under the keys that they have in each row.
+struct Columns(IndexMap<String, Vec<Value>>);
+
+impl Columns {
+    fn of(call: Call<'_>) -> Result<Self, FunctionError> {
+        let mut columns = IndexMap::new();
+        for_each_map(call, |operand, map| {
+            for (key, value) in map {
+                columns.insert(key.clone(), operand.entry(key, value).list()?.into_owned());
+            }
+            Ok(())
+        })?;
+        Ok(Self(columns))
     }
-    cost.plus(Cost { bytes: 0, items: n_rows }).check(&call)?;
 
-    let row = |row: usize| -> Map<String, Value> {
-        let cell =
-            |column: &[Value]| column.get(row).or(column.last()).cloned().unwrap_or_default();
-        columns.iter().map(|(key, column)| ((*key).clone(), cell(column))).collect()
-    };
-    Ok((0..n_rows).map(row).collect())
+    fn n_rows(&self) -> usize {
+        self.0.values().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// What the rows will cost, known before there are any: one long element beside a long list
+    /// is copied into every row.
+    fn cost(&self) -> Cost {
+        let n_rows = self.n_rows();
+        self.0.iter().fold(Cost { bytes: 0, items: n_rows }, |cost, (key, column)| {
+            let repeated = Cost::of(column.last().unwrap_or(&Value::Null));
+            column
+                .iter()
+                .map(Cost::of)
+                .fold(cost, Cost::plus)
+                .plus(repeated.times(n_rows - column.len()))
+                .plus(Cost { bytes: key.len(), items: 1 }.times(n_rows))
+        })
+    }
+
+    fn rows(&self) -> Value {
+        let cell = |column: &Vec<Value>, row: usize| {
+            column.get(row).or(column.last()).cloned().unwrap_or_default()
+        };
+        let row = |row: usize| -> Map<String, Value> {
+            self.0.iter().map(|(key, column)| (key.clone(), cell(column, row))).collect()
+        };
+        (0..self.n_rows()).map(row).collect()
+    }
 }
 
 /// `[keys, values]`: of a key that comes twice the later value counts.
@@ -158,6 +177,21 @@ mod tests {
             json!([[1]]),
             Err("Fn::MergeMapToList: item 1 of the first item must be a map, and is 1"),
         );
+    }
+
+    /// The limit is asked before the rows are made, so what it is asked must be what they cost.
+    #[test]
+    fn the_cost_of_rows_is_known_before_them() {
+        for argument in [
+            json!([{"k": ["a", "b", "c"], "long key": [[1, {"deep": "value"}]]}]),
+            json!([{"k": [1, 2]}, {"v": []}]),
+            json!([{"k": []}]),
+        ] {
+            let limits = Limits::default();
+            let call = Call { function: MergeMapToList, argument: &argument, limits };
+            let columns = Columns::of(call).unwrap();
+            assert_eq!(columns.cost(), Cost::of(&columns.rows()), "{argument}");
+        }
     }
 
     /// A megabyte in one cell and a thousand rows would be a gigabyte.
