@@ -1,9 +1,11 @@
-//! YAML 1.2 with the core schema. The events come from `saphyr-parser`; nodes are built here, so
-//! that a text controls neither depth nor size: what an alias copies counts again.
+//! YAML with the core schema of 1.2. The events come from libyaml's parser in safe Rust, because
+//! that is what the tools of authors read with: published templates have lines that stricter
+//! parsers refuse. Nodes are built here, so that a text controls neither depth nor size: what an
+//! alias copies counts again.
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use libyaml_safer::{EventData, Parser, ScalarStyle};
 use serde_json::Number;
 
 use super::{Key, Kind, MAX_DEPTH, MAX_NODES, Node};
@@ -21,39 +23,50 @@ pub(super) fn parse(text: &str) -> Result<Node> {
     let places = Places::new(text);
     let mut builder = Builder::default();
     let mut n_documents = 0;
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| {
-            let at = places.byte(error.marker().index());
-            refuse(Code::Syntax, at..next_char(text, at), error.info().to_owned())
-        })?;
-        let span = places.byte(span.start.index())..places.byte(span.end.index());
-        match event {
-            Event::Scalar(value, style, anchor, tag) => {
+    let mut input = text.as_bytes();
+    let mut parser = Parser::new();
+    parser.set_input_string(&mut input);
+    loop {
+        let event = parser.parse().map_err(|error| unreadable(text, &places, &error))?;
+        let span = places.byte(event.start_mark.index)..places.byte(event.end_mark.index);
+        match event.data {
+            EventData::Scalar { anchor, tag, value, style, .. } => {
                 let kind = scalar(&value, style, tag.as_deref(), &span)?;
                 builder.add(Node { kind, span }, anchor)?;
             }
-            Event::Alias(anchor) => {
+            EventData::Alias { anchor } => {
                 let copy = builder.anchors.get(&anchor).cloned();
                 let copy = copy.ok_or_else(|| {
-                    refuse(Code::Syntax, span.clone(), "an alias inside of what it names")
+                    let told = format!("the alias *{anchor} names nothing that came before");
+                    refuse(Code::Syntax, span.clone(), told)
                 })?;
                 builder.charge(&copy, &span)?;
-                builder.add(copy, 0)?;
+                builder.add(copy, None)?;
             }
-            Event::SequenceStart(anchor, _) => builder.open(anchor, span, Vec::new(), false)?,
-            Event::MappingStart(anchor, _) => builder.open(anchor, span, Vec::new(), true)?,
-            Event::SequenceEnd | Event::MappingEnd => builder.close(&span)?,
-            Event::DocumentStart(_) => {
+            EventData::SequenceStart { anchor, .. } => builder.open(anchor, span, false)?,
+            EventData::MappingStart { anchor, .. } => builder.open(anchor, span, true)?,
+            EventData::SequenceEnd | EventData::MappingEnd => builder.close(&span)?,
+            EventData::DocumentStart { .. } => {
                 n_documents += 1;
                 if n_documents > 1 {
                     let told = "a second document begins, and a template is one";
                     return Err(refuse(Code::Syntax, span, told));
                 }
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
+            EventData::StreamStart { .. } | EventData::DocumentEnd { .. } => {}
+            EventData::StreamEnd => break,
         }
     }
     Ok(builder.root.unwrap_or(Node { kind: Kind::Null, span: 0..0 }))
+}
+
+fn unreadable(text: &str, places: &Places, error: &libyaml_safer::Error) -> Diagnostic {
+    let at = error.problem_mark().map_or(0, |mark| places.byte(mark.index));
+    let told = match error.context() {
+        Some(context) => format!("{}, {context}", error.problem()),
+        None => error.problem().to_owned(),
+    };
+    refuse(Code::Syntax, at..next_char(text, at), told)
 }
 
 /// Where characters begin, counted in bytes: the parser counts in characters.
@@ -68,7 +81,8 @@ impl Places {
         Self { starts, len: text.len() }
     }
 
-    fn byte(&self, character: usize) -> usize {
+    fn byte(&self, character: u64) -> usize {
+        let character = usize::try_from(character).unwrap_or(usize::MAX);
         match &self.starts {
             Some(starts) => starts.get(character).copied().unwrap_or(self.len),
             None => character.min(self.len),
@@ -82,7 +96,7 @@ fn next_char(text: &str, at: usize) -> usize {
 
 /// A collection that is being filled. Of a map, keys and values by turns.
 struct Open {
-    anchor: usize,
+    anchor: Option<String>,
     start: usize,
     nodes: Vec<Node>,
     is_map: bool,
@@ -91,18 +105,18 @@ struct Open {
 #[derive(Default)]
 struct Builder {
     stack: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<String, Node>,
     n_nodes: usize,
     root: Option<Node>,
 }
 
 impl Builder {
-    fn open(&mut self, anchor: usize, span: Span, nodes: Vec<Node>, is_map: bool) -> Result<()> {
+    fn open(&mut self, anchor: Option<String>, span: Span, is_map: bool) -> Result<()> {
         if self.stack.len() >= MAX_DEPTH {
             let told = format!("nested deeper than {MAX_DEPTH} levels");
             return Err(refuse(Code::TooLarge, span, told));
         }
-        self.stack.push(Open { anchor, start: span.start, nodes, is_map });
+        self.stack.push(Open { anchor, start: span.start, nodes: Vec::new(), is_map });
         Ok(())
     }
 
@@ -119,9 +133,9 @@ impl Builder {
         self.add(Node { kind, span }, open.anchor)
     }
 
-    fn add(&mut self, node: Node, anchor: usize) -> Result<()> {
+    fn add(&mut self, node: Node, anchor: Option<String>) -> Result<()> {
         self.n_nodes += 1;
-        if anchor != 0 {
+        if let Some(anchor) = anchor {
             self.charge(&node, &node.span.clone())?;
             self.anchors.insert(anchor, node.clone());
         }
@@ -167,14 +181,13 @@ fn entries(nodes: Vec<Node>) -> Result<Vec<(Key, Node)>> {
     super::unique(entries)
 }
 
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Kind> {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&str>, span: &Span) -> Result<Kind> {
     if let Some(tag) = tag {
-        let is_core = tag.handle == "tag:yaml.org,2002:" || tag.handle == "!!";
-        return match tag.suffix.as_str() {
-            "str" if is_core => Ok(Kind::Text(text.to_owned())),
-            "null" | "bool" | "int" | "float" if is_core => plain(text, span),
-            suffix => {
-                let told = format!("the tag !{suffix} has no meaning in a template");
+        return match tag.strip_prefix("tag:yaml.org,2002:") {
+            Some("str") => Ok(Kind::Text(text.to_owned())),
+            Some("null" | "bool" | "int" | "float") => plain(text, span),
+            _ => {
+                let told = format!("the tag {tag} has no meaning in a template");
                 Err(refuse(Code::Syntax, span.clone(), told))
             }
         };
