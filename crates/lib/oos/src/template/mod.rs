@@ -406,3 +406,31 @@ pub fn load(text: &str) -> Result<Template, Diagnostic> {
         })),
     }
 }
+
+/// What came of reading and checking a text.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The template, unless there are errors.
+    pub template: Option<Template>,
+    /// All findings.
+    pub diagnostics: Diagnostics,
+}
+
+/// Read a template and check it. `catalogue` knows the templates that it calls.
+#[must_use]
+pub fn parse_template(text: &str, catalogue: &dyn Catalogue) -> Checked {
+    let mut diagnostics = Diagnostics::default();
+    let node = match crate::document::parse(text) {
+        Ok(node) => node,
+        Err(finding) => {
+            diagnostics.push(finding);
+            return Checked { template: None, diagnostics };
+        }
+    };
+    let template = Template::read(&node, text, &mut diagnostics);
+    if let Some(template) = &template {
+        crate::check::check(template, &node, catalogue, &mut diagnostics);
+    }
+    let template = template.filter(|_| !diagnostics.has_errors());
+    Checked { template, diagnostics }
+}
