@@ -44,6 +44,7 @@ pub use self::records::{
     TaskRun, Waiting,
 };
 pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk};
+pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
 use crate::template::{Action, Task, Template};
 
