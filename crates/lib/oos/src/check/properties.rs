@@ -163,12 +163,9 @@ fn values(task: &Task, path: &str, diagnostics: &mut Diagnostics) {
                 report("Duration", &span, error);
             }
         }
-        Action::Template { content } => {
-            if get("TemplateName").is_some() == content.is_some() {
-                let told =
-                    "ACS::Template needs `TemplateName` or `TemplateContent`, one of the two";
-                report("TemplateName", &task.span, told.to_owned());
-            }
+        Action::Template { content } if get("TemplateName").is_some() == content.is_some() => {
+            let told = "ACS::Template needs `TemplateName` or `TemplateContent`, one of the two";
+            report("TemplateName", &task.span, told.to_owned());
         }
         Action::TimerTrigger => {
             if let Some(Value::Object(map)) = task.properties.constant()
@@ -225,9 +222,13 @@ fn unknown(
     catalogue: &dyn Catalogue,
     diagnostics: &mut Diagnostics,
 ) {
+    // Products have actions of the same names: a slip of the pen is one within a product.
+    let of_product =
+        |own: &str| own.to_lowercase().rsplit_once("::").map(|(head, _)| head.to_owned());
     let near = catalogue
         .names()
         .into_iter()
+        .filter(|own| of_product(own) == of_product(name))
         .map(|own| (strsim::jaro_winkler(&own.to_lowercase(), &name.to_lowercase()), own))
         .filter(|(near, own)| {
             *near > 0.9 && strsim::levenshtein(&own.to_lowercase(), &name.to_lowercase()) <= 2

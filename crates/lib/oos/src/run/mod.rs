@@ -204,7 +204,7 @@ pub enum Command {
         /// The number of the command, for the event.
         serial: u32,
         /// The call.
-        request: Request,
+        request: Box<Request>,
     },
     /// Make an HTTP request.
     Http {

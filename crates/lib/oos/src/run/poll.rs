@@ -58,7 +58,8 @@ impl Run {
             self.log(&execution, Some(id), told);
         }
         let serial = self.next_serial(id);
-        self.commands.push(Command::Call { task: id.to_owned(), serial, request });
+        let (task, request) = (id.to_owned(), Box::new(request));
+        self.commands.push(Command::Call { task, serial, request });
     }
 
     fn build(&self, id: &str, properties: &Map<String, Value>) -> Result<Request, String> {
@@ -89,7 +90,7 @@ impl Run {
         roa: Option<Roa>,
     ) -> Result<Request, String> {
         // Nothing and the empty text stand for "not given".
-        parameters.retain(|_, value| !matches!(value, Value::Null) && *value != Value::from(""));
+        parameters.retain(|_, value| !value.is_null() && value.as_str() != Some(""));
         let task = self.tasks.get(id).ok_or("the task execution is gone")?;
         let execution = self.executions.get(&task.execution).ok_or("the execution is gone")?;
         let context = &execution.context;
@@ -182,6 +183,11 @@ impl Run {
     }
 
     fn looked(&mut self, id: &str, here: &TaskRef, result: Result<Value, ApiError>) {
+        if let Err(error) = &result
+            && self.tries_again(id, error)
+        {
+            return;
+        }
         let Some(properties) = self.properties(id, here) else { return };
         let (body, error) = match result {
             Ok(body) => (body, None),

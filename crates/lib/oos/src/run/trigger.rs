@@ -251,7 +251,7 @@ fn parse_rate(text: &str) -> Result<SignedDuration, String> {
         "day" => 86_400,
         _ => return Err(refused()),
     };
-    if count < 1 || count > 1_000_000 {
+    if !(1..=1_000_000).contains(&count) {
         return Err(refused());
     }
     Ok(SignedDuration::from_secs(count.saturating_mul(seconds)))

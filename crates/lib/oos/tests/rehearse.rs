@@ -1,0 +1,166 @@
+//! Whole templates against the world that is made up: RepairImage and UpdateImage to success, then
+//! with each of their calls and each of their tasks failing in turn. What was made must be gone at
+//! the end.
+
+mod rehearsal;
+
+use std::fs;
+use std::path::Path;
+
+use kiln_oos::library::find;
+use rehearsal::{Ended, Rehearsal, Trouble};
+use serde_json::{Value, json};
+
+const REPAIR_WORLD: &str = include_str!("../../sim/worlds/repair-image.yml");
+const UPDATE_WORLD: &str = include_str!("../../sim/worlds/update-image.yml");
+
+fn repair_parameters() -> Value {
+    json!({
+        "zoneId": "cn-hangzhou-b",
+        "repairImageId": "m-broken0001",
+        "baseImageId": "aliyun_3_x64_20G_alibase_20250629.vhd",
+        "instanceType": "ecs.g7.large",
+        "securityGroupId": "sg-1",
+        "vSwitchId": "vsw-1",
+        "repairItems": ["fstab", "cloudinit"],
+    })
+}
+
+fn update_parameters() -> Value {
+    json!({
+        "sourceImageId": "m-source0001",
+        "targetImageName": "shop_2026",
+        "instanceType": "ecs.g7.large",
+        "securityGroupId": "sg-1",
+        "vSwitchId": "vsw-1",
+        "commandContent": "yum -y update",
+        "commandType": "RunShellScript",
+        "updateType": "RunCommand",
+    })
+}
+
+fn repair() -> Rehearsal {
+    let text = find("ACS-ECS-RepairImage").unwrap().text;
+    Rehearsal::of(text, REPAIR_WORLD, repair_parameters())
+}
+
+fn update() -> Rehearsal {
+    let text = find("ACS-ECS-UpdateImage").unwrap().text;
+    Rehearsal::of(text, UPDATE_WORLD, update_parameters())
+}
+
+/// A published template with the published actions, unchanged, where they lie beside the project.
+fn published(name: &str, world: &str, parameters: Value) -> Option<Rehearsal> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/oos-templates");
+    if !folder.is_dir() {
+        eprintln!("skipped: no folder of real templates beside the project");
+        return None;
+    }
+    let text = fs::read_to_string(folder.join(format!("{name}.yml"))).unwrap();
+    let mut rehearsal = Rehearsal::of(&text, world, parameters);
+    for entry in fs::read_dir(folder.join("actions")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().replacen('-', "::", 2);
+        rehearsal = rehearsal.knows(&name, &fs::read_to_string(&path).unwrap());
+    }
+    Some(rehearsal)
+}
+
+fn expect_success(ended: &Ended) {
+    assert_eq!((ended.status(), ended.message()), ("Success", ""), "{}", ended.logs());
+    let image = ended.outputs()["imageId"].as_str().unwrap_or_default().to_owned();
+    let left = ended.left();
+    assert!(left.contains(&format!("Image {image}")), "{image} is not in {left:?}");
+    // The snapshot that an image is made of stays with it.
+    let more: Vec<_> = left.iter().filter(|own| !own.starts_with("Image ")).collect();
+    assert!(more.iter().all(|own| own.starts_with("Snapshot ")), "{left:?}");
+    assert!(more.len() <= 1, "{left:?}");
+}
+
+/// With every call, and every task, failing in turn: the end is told right, and nothing is left
+/// but what a deletion that failed could not delete.
+fn expect_clean(
+    name: &str,
+    make: &dyn Fn() -> Option<Rehearsal>,
+    allowed: &dyn Fn(&str, &str) -> bool,
+) {
+    let Some(rehearsal) = make() else { return };
+    let tasks = rehearsal.tasks();
+    let calls = rehearsal.run().calls;
+    assert!(calls.len() > 10, "{name}: {calls:?}");
+    let troubles = (0..calls.len()).map(Trouble::Call).chain(tasks.into_iter().map(Trouble::Task));
+    let (mut n_failed, mut wrong) = (0, Vec::new());
+    for trouble in troubles {
+        let ended = make().unwrap().with(trouble.clone()).run();
+        let about = match &trouble {
+            Trouble::Call(nth) => format!("{} {}", calls[*nth].0, calls[*nth].1),
+            other => format!("{other:?}"),
+        };
+        let left: Vec<_> = ended.left();
+        match ended.status() {
+            "Success" => {}
+            "Failed" => {
+                n_failed += 1;
+                if !ended.message().contains("lanted") {
+                    wrong.push(format!("{about}: the message is `{}`", ended.message()));
+                }
+                for own in left.iter().filter(|own| !allowed(&about, own)) {
+                    wrong.push(format!("{about}: {own} is left behind"));
+                }
+            }
+            other => wrong.push(format!("{about}: ended as {other}")),
+        }
+    }
+    assert!(n_failed > 5, "{name}: the planted faults hit nothing");
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+}
+
+/// An answer that is lost is asked for again with the same token: the end is as if it had come.
+fn expect_once(name: &str, make: &dyn Fn() -> Option<Rehearsal>) {
+    let Some(rehearsal) = make() else { return };
+    let whole = rehearsal.run();
+    for nth in 0..whole.calls.len() {
+        let ended = make().unwrap().with(Trouble::Lost(nth)).run();
+        let about = format!("{name}: {:?} lost", whole.calls[nth]);
+        assert_eq!(ended.left().len(), whole.left().len(), "{about}: {:?}", ended.left());
+        assert_eq!(ended.status(), whole.status(), "{about}: {}", ended.message());
+    }
+}
+
+#[test]
+fn repair_image_succeeds() {
+    expect_success(&repair().run());
+}
+
+#[test]
+fn update_image_succeeds() {
+    expect_success(&update().run());
+}
+
+#[test]
+fn published_templates_run_unchanged() {
+    if let Some(repair) = published("ACS-ECS-RepairImage", REPAIR_WORLD, repair_parameters()) {
+        expect_success(&repair.run());
+    }
+    if let Some(update) = published("ACS-ECS-UpdateImage", UPDATE_WORLD, update_parameters()) {
+        expect_success(&update.run());
+    }
+}
+
+#[test]
+fn our_templates_clean_up() {
+    let deletes = |about: &str, left: &str| {
+        // What a refused deletion was to delete stays, with what hangs on it.
+        about.contains("Delete") && !left.starts_with("Image ")
+            || about.contains("delete")
+            || about.contains("Delete")
+    };
+    expect_clean("RepairImage", &|| Some(repair()), &deletes);
+    expect_clean("UpdateImage", &|| Some(update()), &deletes);
+}
+
+#[test]
+fn a_lost_answer_has_no_second_effect() {
+    expect_once("RepairImage", &|| Some(repair()));
+    expect_once("UpdateImage", &|| Some(update()));
+}
