@@ -11,7 +11,11 @@
 mod build;
 mod dot;
 mod label;
+mod layout;
 mod mermaid;
+mod plan;
+mod routes;
+mod svg;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -20,7 +24,7 @@ mod words;
 const MAX_TASKS: usize = 200;
 
 /// How many edges are drawn at most.
-const MAX_EDGES: usize = 600;
+const MAX_EDGES: usize = 400;
 
 /// A template's flow.
 #[derive(Clone, Debug, PartialEq, Eq)]

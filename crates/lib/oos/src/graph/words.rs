@@ -34,9 +34,45 @@ fn is_drawn(own: char) -> bool {
     !(own.is_control() || own.is_whitespace() || turns || is_noncharacter)
 }
 
+/// `text` for XML, in an element or between double quotes.
+pub(super) fn xml(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for own in text.chars() {
+        match own {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            own => escaped.push(own),
+        }
+    }
+    escaped
+}
+
+/// How wide `text` is at most in the usual sans-serif fonts, in pixels.
+///
+/// The widest of those that a browser may take is `DejaVu Sans`, so these are its widths, rounded
+/// up by groups of letters. Nobody asks the font: a picture must be the same on every machine.
+pub(super) fn width(text: &str, size_px: f64) -> f64 {
+    text.chars().map(em).sum::<f64>() * size_px
+}
+
+fn em(own: char) -> f64 {
+    match own {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | ' ' | '·' => 0.34,
+        'f' | 't' | 'r' | '(' | ')' | '[' | ']' | '/' | '\\' | '-' | '!' => 0.43,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' | '…' | '→' => 1.0,
+        'A'..='Z' | '=' | '≠' | '+' | '<' | '>' | '~' | '#' | '&' | '{' | '}' => 0.8,
+        '\0'..='\x7f' => 0.64,
+        '\u{80}'..='\u{10ff}' => 0.85,
+        _ => 1.05,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{line, xml};
 
     #[test]
     fn lines_hold_no_controls_and_end_in_time() {
@@ -52,5 +88,10 @@ mod tests {
         ] {
             assert_eq!(line(text, max), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn xml_has_no_markup_left() {
+        assert_eq!(xml("</a x=\"1\">&'"), "&lt;/a x=&quot;1&quot;&gt;&amp;&#39;");
     }
 }

@@ -1,6 +1,7 @@
 //! Templates made by hand, and what becomes of them.
 
 mod examples;
+mod picture;
 mod text;
 
 use serde_json::{Value, json};
