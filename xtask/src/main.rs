@@ -5,6 +5,7 @@ mod bench;
 mod bench_api;
 mod bench_import;
 mod bench_imports;
+mod bench_oos;
 mod bench_repair;
 mod boots;
 mod crash;
@@ -94,6 +95,8 @@ enum Bench {
     },
     /// DescribeImages over 100,000 images, asked by wrk
     Api,
+    /// Runs of OOS templates, on SQLite and on PostgreSQL
+    Oos,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -103,6 +106,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(Bench::Repair) => bench_repair::repair(),
         Command::Bench(Bench::Import { image, kiln }) => bench_import::import(image, kiln),
         Command::Bench(Bench::Api) => bench_api::bench(),
+        Command::Bench(Bench::Oos) => bench_oos::bench(),
         Command::Test { tiers } => suite::run_tiers(&tiers),
         Command::Fixtures => {
             setup::ensure(&[setup::FIXTURES])?;

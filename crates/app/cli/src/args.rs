@@ -11,7 +11,9 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum, value_parser};
 use crate::convert::ConvertArgs;
 use crate::images::args::ImagesArgs;
 use crate::repair::RepairArgs;
+use crate::run::args::{ExecutionsArgs, RunArgs};
 use crate::serve::{GcArgs, ServeArgs};
+use crate::template::TemplateArgs;
 
 /// Check and repair disk images before they go to a cloud, without root
 #[derive(Debug, Parser)]
@@ -26,7 +28,8 @@ Start with:
   kiln repair disk.qcow2     what would make it boot? (-o OUT makes it)
   kiln boot disk.qcow2       does it start?
   kiln convert IN OUT        the same disk in another format
-  kiln serve                 the image service, for SDKs and tools"
+  kiln serve                 the image service, for SDKs and tools
+  kiln run TEMPLATE          run an OOS template; --sim rehearses it"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -43,6 +46,9 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     Gc(GcArgs),
     Images(Box<ImagesArgs>),
+    Template(TemplateArgs),
+    Run(Box<RunArgs>),
+    Executions(ExecutionsArgs),
     /// Print a shell completion script
     #[command(after_help = "Example: kiln completions bash > /etc/bash_completion.d/kiln")]
     Completions {

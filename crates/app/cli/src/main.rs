@@ -10,7 +10,9 @@ mod open;
 mod output;
 mod repair;
 mod report;
+mod run;
 mod serve;
+mod template;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -43,6 +45,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Gc(args) => serve::collect(&args),
         Command::Images(args) => images::run(&args),
+        Command::Template(args) => template::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Executions(args) => run::executions(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "kiln", &mut script);

@@ -43,6 +43,12 @@ pub(crate) fn spinner(message: &'static str) -> ProgressBar {
     line
 }
 
+/// Tell something, a line or more.
+pub(crate) fn talk(text: &str) {
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(anstream::AutoStream::auto(io::stderr().lock()), "{}", text.trim_end());
+}
+
 /// Tell what the user could do next.
 pub(crate) fn hint(text: &str) {
     // Where standard error is closed there is nobody to tell.

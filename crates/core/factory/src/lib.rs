@@ -5,6 +5,7 @@
 
 pub mod bundle;
 mod error;
+pub mod executions;
 pub mod images;
 pub mod repair;
 

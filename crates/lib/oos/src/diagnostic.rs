@@ -152,3 +152,56 @@ impl Diagnostics {
         &self.list
     }
 }
+
+/// The line and the column, both from 1, of a byte of `text`. The column counts characters.
+#[must_use]
+pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
+    let end = (0..=offset.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    let before = text.get(..end.unwrap_or(0)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+/// A finding for people: what, where, the line itself, and what to do.
+#[must_use]
+pub fn render(name: &str, text: &str, finding: &Diagnostic, colour: bool) -> String {
+    use annotate_snippets::renderer::DecorStyle;
+    use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    // A file may hold what a terminal takes as a command.
+    let clean = |text: &str| -> String {
+        text.chars()
+            .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
+            .collect()
+    };
+    let source = clean(text);
+    let same = source.len() == text.len();
+    let span = if same { within(&source, &finding.span) } else { 0..0 };
+    let (name, message) = (clean(name), clean(&finding.message));
+    let (path, code) = (clean(&finding.path), finding.code.to_string());
+    let snippet = Snippet::source(&source)
+        .path(&name)
+        .annotation(AnnotationKind::Primary.span(span).label(path.as_str()));
+    let mut group = level.primary_title(&message).id(&code).element(snippet);
+    let help = finding.help.as_deref().map(clean);
+    if let Some(help) = &help {
+        group = group.element(Level::HELP.message(help));
+    }
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    renderer.decor_style(DecorStyle::Ascii).render(&[group])
+}
+
+/// A span that lies in the text, on the borders of characters, and on one line.
+fn within(text: &str, span: &Span) -> Span {
+    let border = |at: usize| {
+        (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    };
+    let start = border(span.start);
+    let end = border(span.end).max(start);
+    let line_end = text.get(start..end).and_then(|part| part.find('\n'));
+    start..line_end.map_or(end, |at| start + at)
+}

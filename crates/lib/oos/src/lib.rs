@@ -14,6 +14,7 @@
 
 #![warn(missing_docs)]
 
+mod check;
 pub mod diagnostic;
 pub mod document;
 pub mod expr;
@@ -25,3 +26,5 @@ pub mod parameters;
 pub mod run;
 pub mod template;
 pub mod value;
+
+pub use template::{Checked, parse_template};

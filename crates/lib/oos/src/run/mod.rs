@@ -44,6 +44,7 @@ pub use self::records::{
     TaskRun, Waiting,
 };
 pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk};
+pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
 use crate::template::{Action, Task, Template};
 
@@ -614,6 +615,12 @@ impl Run {
     /// All task executions, in the order of their identifiers.
     pub fn task_runs(&self) -> impl Iterator<Item = &TaskRun> {
         self.tasks.values()
+    }
+
+    /// Whether an execution has executions below it.
+    #[must_use]
+    pub fn has_children(&self, id: &str) -> bool {
+        self.executions.range(format!("{id}.")..format!("{id}/")).next().is_some()
     }
 
     /// A template of this run.

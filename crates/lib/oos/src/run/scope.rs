@@ -65,7 +65,7 @@ fn declares(tasks: &[Task], name: &str, output: &str) -> bool {
     })
 }
 
-pub(super) fn declares_output(task: &Task, output: &str) -> bool {
+pub(crate) fn declares_output(task: &Task, output: &str) -> bool {
     task.outputs.iter().any(|own| own.name.eq_ignore_ascii_case(output))
         || task
             .looped

@@ -296,11 +296,11 @@ mod tests {
                 "2026-11-27T09:00:00Z",
                 Some("2026-11-30T08:00:00Z"),
             ),
-            // An hour that does not exist in spring, and one that comes twice in autumn.
+            // A time that the clocks of spring leave out: as soon as the hour is over.
             (
                 json!({"Type": "cron", "Expression": "0 30 2 * * ?", "TimeZone": "Europe/Berlin"}),
                 "2026-03-29T00:00:00Z",
-                Some("2026-03-29T01:30:00Z"),
+                Some("2026-03-29T01:00:00Z"),
             ),
             (
                 json!({"Type": "rate", "Expression": "30 minutes"}),

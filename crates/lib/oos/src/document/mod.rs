@@ -1,8 +1,61 @@
 //! A template's text as nodes that know where they stand.
 
+mod json;
+mod yaml;
+
+use std::collections::HashMap;
+
 use serde_json::{Map, Number, Value};
 
-use crate::diagnostic::Span;
+use crate::diagnostic::{Code, Diagnostic, Span};
+
+/// The largest template, in bytes: the limit of the service.
+pub const MAX_BYTES: usize = 64 << 10;
+
+/// How deep lists and maps may nest.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// How many values a text may hold.
+const MAX_NODES: usize = 50_000;
+
+/// The nodes of a text: JSON where its first letter is a brace, else YAML.
+///
+/// # Errors
+///
+/// `TooLarge` beyond the limits, `Syntax` where it is neither.
+pub fn parse(text: &str) -> Result<Node, Diagnostic> {
+    if text.len() > MAX_BYTES {
+        let told = format!("{} bytes, more than the {MAX_BYTES} of a template", text.len());
+        return Err(yaml::refuse(Code::TooLarge, 0..0, told));
+    }
+    match text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
+        true if !text.starts_with('\u{feff}') => json::parse(text),
+        _ => yaml::parse(text),
+    }
+}
+
+/// `entries`, unless a key is there twice.
+fn unique(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Diagnostic> {
+    let mut seen: HashMap<&str, &Span> = HashMap::with_capacity(entries.len());
+    for (key, _) in &entries {
+        if seen.insert(&key.name, &key.span).is_some() {
+            let told = format!("the key `{}` is there twice in one map", key.name);
+            return Err(yaml::refuse(Code::Syntax, key.span.clone(), told));
+        }
+    }
+    Ok(entries)
+}
+
+/// How many nodes are in a node, itself included.
+fn count(node: &Node) -> usize {
+    let (mut n, mut pending) = (0_usize, vec![node]);
+    while let Some(node) = pending.pop() {
+        n = n.saturating_add(1);
+        pending.extend(node.items());
+        pending.extend(node.entries().iter().map(|(_, value)| value));
+    }
+    n
+}
 
 /// A value of the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +123,19 @@ impl Node {
         match &self.kind {
             Kind::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// What it is, as messages say it.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        match &self.kind {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a boolean",
+            Kind::Number(_) => "a number",
+            Kind::Text(_) => "a string",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
         }
     }
 

@@ -3,9 +3,12 @@
 //! Names of parameters, tasks and outputs are found in any letter case, as published templates
 //! need; the keys of the grammar are not.
 
+mod read;
+
 use serde_json::Value;
 
-use crate::diagnostic::Span;
+pub(crate) use self::read::{closest, join};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::expr::Expr;
 
 /// A template.
@@ -385,14 +388,49 @@ pub trait Catalogue {
 ///
 /// # Errors
 ///
-/// The first finding.
-pub fn load(_text: &str) -> Result<Template, crate::diagnostic::Diagnostic> {
-    Err(crate::diagnostic::Diagnostic {
-        severity: crate::diagnostic::Severity::Error,
-        code: crate::diagnostic::Code::Syntax,
-        message: String::new(),
-        path: String::new(),
-        span: 0..0,
-        help: None,
-    })
+/// The first finding that makes it unusable.
+pub fn load(text: &str) -> Result<Template, Diagnostic> {
+    let node = crate::document::parse(text)?;
+    let mut diagnostics = Diagnostics::default();
+    let template = Template::read(&node, text, &mut diagnostics);
+    let first = diagnostics.sorted().into_iter().find(|own| own.severity == Severity::Error);
+    match (first, template) {
+        (None, Some(template)) => Ok(template),
+        (first, _) => Err(first.cloned().unwrap_or_else(|| Diagnostic {
+            severity: Severity::Error,
+            code: crate::diagnostic::Code::Structure,
+            message: "the template has no tasks".to_owned(),
+            path: String::new(),
+            span: 0..0,
+            help: None,
+        })),
+    }
+}
+
+/// What came of reading and checking a text.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The template, unless there are errors.
+    pub template: Option<Template>,
+    /// All findings.
+    pub diagnostics: Diagnostics,
+}
+
+/// Read a template and check it. `catalogue` knows the templates that it calls.
+#[must_use]
+pub fn parse_template(text: &str, catalogue: &dyn Catalogue) -> Checked {
+    let mut diagnostics = Diagnostics::default();
+    let node = match crate::document::parse(text) {
+        Ok(node) => node,
+        Err(finding) => {
+            diagnostics.push(finding);
+            return Checked { template: None, diagnostics };
+        }
+    };
+    let template = Template::read(&node, text, &mut diagnostics);
+    if let Some(template) = &template {
+        crate::check::check(template, &node, catalogue, &mut diagnostics);
+    }
+    let template = template.filter(|_| !diagnostics.has_errors());
+    Checked { template, diagnostics }
 }

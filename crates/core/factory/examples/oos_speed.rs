@@ -1,0 +1,161 @@
+//! How fast runs go: `oos_speed DATABASE-URL` prints one JSON line a case. `cargo xtask bench oos`
+//! runs it on both databases.
+//!
+//! Calls are answered at once, so what is measured is the engine and the database: every step is
+//! durable, as always.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use kiln_factory::executions::{
+    Caller, Clock, Drive, Executions, Later, Shelf, ShelfLibrary, StartSpec,
+};
+use kiln_oos::run::{
+    ApiError, Context, Found, HttpAnswer, HttpRequest, Loaded, Mode, Request, SafetyCheck, Settings,
+    Status,
+};
+use kiln_store::Database;
+use serde_json::{Map, Value, json};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers at once.
+struct Instantly;
+
+impl Caller for Instantly {
+    fn call<'a>(
+        &'a self,
+        request: &'a Request,
+        _now: Timestamp,
+    ) -> Later<'a, Result<Value, ApiError>> {
+        Box::pin(async move { Ok(json!({ "RequestId": request.token, "Value": 1 })) })
+    }
+
+    fn http<'a>(&'a self, _request: &'a HttpRequest) -> Later<'a, Result<HttpAnswer, String>> {
+        Box::pin(async { Err("no HTTP here".to_owned()) })
+    }
+}
+
+const CALL: &str = "Action: ACS::ExecuteAPI\n  Properties: {Service: ECS, API: DescribeRegions}\n  \
+                    Outputs: {v: {Type: Number, ValueSelector: Value}}\n";
+
+/// `n` calls one after the other.
+fn sequence(n: usize) -> String {
+    let mut text = "FormatVersion: OOS-2019-06-01\nTasks:\n".to_owned();
+    for at in 0..n {
+        text += &format!("- Name: t{at}\n  {CALL}");
+    }
+    text
+}
+
+fn looped(items: usize, concurrency: usize) -> String {
+    let items: Vec<_> = (0..items).map(|item| item.to_string()).collect();
+    format!(
+        "FormatVersion: OOS-2019-06-01\nTasks:\n- Name: each\n  {CALL}  Loop: {{Items: [{}], \
+         RateControl: {{Mode: Concurrency, Concurrency: {concurrency}, MaxErrors: 0}}, Outputs: \
+         {{all: {{AggregateType: 'Fn::ListJoin', AggregateField: v}}}}}}\n",
+        items.join(",")
+    )
+}
+
+async fn open(url: &str) -> Result<Executions, Failure> {
+    let database = Database::open(url).await?;
+    let library = Arc::new(ShelfLibrary::new(Shelf::default()));
+    let settings = Settings { max_starts: 2000, ..Settings::default() };
+    let owner = format!("speed:{}", std::process::id());
+    Ok(Executions::open(database, Arc::new(Instantly), library, Clock::real(), settings, &owner)
+        .await?)
+}
+
+async fn run(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result<(), Failure> {
+    let spec = StartSpec {
+        template: Found { name: String::new(), version: String::new(), template },
+        parameters: Map::new(),
+        context: Context {
+            region: "cn-hangzhou".to_owned(),
+            account: "1000000000000000".to_owned(),
+            user: "speed".to_owned(),
+            mode: Mode::Automatic,
+            loop_mode: None,
+            safety_check: SafetyCheck::Skip,
+        },
+        description: String::new(),
+        resource_group: String::new(),
+        tags: BTreeMap::new(),
+    };
+    executions.create(id, spec).await?;
+    let driven = executions.drive(id, true, None).await?;
+    let view = executions.view(id).await?.ok_or("the execution is gone")?;
+    if driven != Drive::Over || view.status != Status::Success {
+        return Err(format!("{id} ended as {:?}: {}", view.status, view.message).into());
+    }
+    Ok(())
+}
+
+fn loaded(text: &str) -> Result<Arc<Loaded>, Failure> {
+    Ok(Arc::new(Loaded::new(text)?))
+}
+
+fn report(case: &str, n: usize, took: Duration) {
+    let seconds = took.as_secs_f64();
+    #[expect(clippy::print_stdout, reason = "the figures are what this program is for")]
+    {
+        println!(
+            "{}",
+            json!({
+                "case": case,
+                "tasks": n,
+                "seconds": seconds,
+                "msPerTask": seconds * 1000.0 / n as f64,
+                "tasksPerSecond": n as f64 / seconds,
+                "peakMiB": peak_mib(),
+            })
+        );
+    }
+}
+
+/// The most memory that this process had so far.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib / 1024)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let url = std::env::args().nth(1).ok_or("name the URL of a database")?;
+    let executions = open(&url).await?;
+    let stamp = Timestamp::now().as_microsecond();
+    let id = |case: &str, at: usize| format!("exec-{stamp:x}{case}{at}");
+
+    // A template may have a hundred tasks: the thousand are ten of them, one after the other.
+    let hundred = loaded(&sequence(100))?;
+    let begun = Instant::now();
+    for at in 0..10 {
+        run(&executions, &id("a", at), Arc::clone(&hundred)).await?;
+    }
+    report("1,000 tasks in sequence", 1000, begun.elapsed());
+
+    let five = loaded(&sequence(5))?;
+    let begun = Instant::now();
+    let mut runs = futures::stream::iter(0..1000)
+        .map(|at| {
+            let (executions, five, id) = (executions.clone(), Arc::clone(&five), id("b", at));
+            async move { tokio::spawn(async move { run(&executions, &id, five).await }).await }
+        })
+        .buffer_unordered(200);
+    while let Some(ended) = runs.next().await {
+        ended??;
+    }
+    report("1,000 executions of 5 tasks, side by side", 5000, begun.elapsed());
+
+    let loops = loaded(&looped(10_000, 100))?;
+    let begun = Instant::now();
+    run(&executions, &id("c", 0), loops).await?;
+    report("a loop of 10,000 items, 100 at a time", 10_000, begun.elapsed());
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! Executions of OOS templates: started, driven, decided about, and listed.
+//!
+//! The library `kiln-oos` says what is to be done; here it is done, and stored. What holds for any
+//! front end is here: the command line drives a run in its own process, the server's workers drive
+//! many.
+
+mod caller;
+mod clock;
+mod driver;
+mod rows;
+mod rpc;
+mod service;
+mod shelf;
+mod sim;
+mod view;
+mod wire;
+
+pub use self::caller::{Caller, Later, Library, interrupted, only_reads};
+pub use self::clock::Clock;
+pub use self::driver::{Drive, Watch};
+pub use self::rpc::{NoCaller, RpcCaller, RpcSettings};
+pub use self::service::{Executions, Failure, Result, StartSpec, root_of};
+pub use self::shelf::{Kept, Shelf, ShelfError, ShelfLibrary};
+pub use self::sim::{SimCaller, WorldFileError};
+pub use self::view::{Counters, ExecutionView, TaskView};

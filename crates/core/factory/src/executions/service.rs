@@ -1,0 +1,337 @@
+//! The executions of one database: starting, driving, deciding.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use kiln_oos::parameters::ParameterError;
+use kiln_oos::run::{
+    Context, Event, Found, Loaded, Notice, Refused, Run, Settings, Start,
+};
+use kiln_store::{Committer, Database, Executions as Records, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::Notify;
+
+use super::caller::{Caller, Library};
+use super::clock::Clock;
+use super::driver::{self, Drive, Driver, Watch};
+
+/// Why something did not go.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The parameters do not fit the template: all that is wrong.
+    #[error("{}", told(.0))]
+    Parameters(Vec<ParameterError>),
+    /// There is no such execution.
+    #[error("the execution {0} is not there")]
+    NoExecution(String),
+    /// The decision does not fit.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The records cannot be understood.
+    #[error("{0}")]
+    Records(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn told(errors: &[ParameterError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Success, or why not.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// What somebody wants of a run, kept until its driver took it in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Inbox {
+    /// A decision.
+    Notify(Notice),
+    /// An end.
+    Cancel {
+        /// The execution.
+        execution: String,
+    },
+    /// The trigger fires.
+    Fire {
+        /// The body of the event.
+        content: Value,
+    },
+}
+
+impl Inbox {
+    pub(super) fn event(self) -> Event {
+        match self {
+            Self::Notify(notice) => Event::Notify(notice),
+            Self::Cancel { execution } => Event::Cancel { execution },
+            Self::Fire { content } => Event::Fire { content },
+        }
+    }
+}
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct StartSpec {
+    /// The template.
+    pub template: Found,
+    /// What was given for its parameters.
+    pub parameters: Map<String, Value>,
+    /// Under whose name, where and how.
+    pub context: Context,
+    /// Free text.
+    pub description: String,
+    /// The resource group.
+    pub resource_group: String,
+    /// Tags.
+    pub tags: std::collections::BTreeMap<String, String>,
+}
+
+pub(super) struct Inner {
+    pub(super) records: Records,
+    pub(super) committer: Committer,
+    pub(super) caller: Arc<dyn Caller>,
+    pub(super) library: Arc<dyn Library>,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    /// The name that leases are taken under.
+    pub(super) owner: String,
+    bells: Mutex<HashMap<String, Arc<Notify>>>,
+}
+
+impl Inner {
+    /// What wakes the driver of a run in this process.
+    pub(super) fn bell(&self, root: &str) -> Arc<Notify> {
+        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(bells.entry(root.to_owned()).or_default())
+    }
+
+    fn forget_bell(&self, root: &str) {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner).remove(root);
+    }
+}
+
+/// The executions of one database, and those that are driven in this process.
+#[derive(Clone)]
+pub struct Executions {
+    pub(super) inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Executions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executions").field("owner", &self.inner.owner).finish_non_exhaustive()
+    }
+}
+
+impl Executions {
+    /// The executions in `database`. `owner` names this process; no other that runs at the same
+    /// time may have the name.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be written.
+    pub async fn open(
+        database: Database,
+        caller: Arc<dyn Caller>,
+        library: Arc<dyn Library>,
+        clock: Clock,
+        settings: Settings,
+        owner: &str,
+    ) -> Result<Self> {
+        let records = Records::new(database);
+        records.release_of(owner).await?;
+        let committer = Committer::start(records.clone());
+        let inner = Inner {
+            records,
+            committer,
+            caller,
+            library,
+            clock,
+            settings,
+            owner: owner.to_owned(),
+            bells: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The stored records, for lists.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.inner.records
+    }
+
+    /// The time of runs.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Record a new execution. Nothing runs before somebody [drives](Self::drive) it.
+    ///
+    /// # Errors
+    ///
+    /// Where the parameters do not fit, or the database cannot be written.
+    pub async fn create(&self, id: &str, spec: StartSpec) -> Result<super::ExecutionView> {
+        let start = Start {
+            id: id.to_owned(),
+            template: spec.template.template,
+            template_name: spec.template.name,
+            template_version: spec.template.version,
+            parameters: spec.parameters,
+            context: spec.context,
+        };
+        let settings = self.inner.settings.clone();
+        let mut run =
+            Run::new(start, settings, self.inner.clock.now()).map_err(Failure::Parameters)?;
+        let changes = run.take_changes();
+        let mut batch = driver::batch(&run, "", &changes, Vec::new())?;
+        for row in &mut batch.executions {
+            spec.description.clone_into(&mut row.description);
+            spec.resource_group.clone_into(&mut row.resource_group);
+            row.tags = spec.tags.clone();
+        }
+        self.inner.records.create(batch).await?;
+        Ok(super::ExecutionView::of(&run, run.root()))
+    }
+
+    /// Drive a run in this process until it is over. With `stays`, waits are waited for however
+    /// long they are; without, whoever asked is told how long nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// Where the run is not stored, or the database fails.
+    pub async fn drive(
+        &self,
+        root: &str,
+        stays: bool,
+        watch: Option<Arc<dyn Watch>>,
+    ) -> Result<Drive> {
+        let Some(lease) = driver::take_lease(&self.inner, root).await? else {
+            return Ok(Drive::Elsewhere);
+        };
+        let run = self.load(root).await?;
+        if run.is_over() {
+            return Ok(Drive::Over);
+        }
+        self.inner.clock.set(run.now());
+        let driver = Driver { inner: &self.inner, run, lease: lease.clone(), watch, stays };
+        let driven = driver.drive(Event::Resume).await;
+        self.inner.records.release_lease(root, &lease).await?;
+        if !matches!(driven, Ok(Drive::Until(_) | Drive::Waits)) {
+            self.inner.forget_bell(root);
+        }
+        driven
+    }
+
+    async fn load(&self, root: &str) -> Result<Run> {
+        let stored = self.inner.records.load(root).await?;
+        let stored = stored.ok_or_else(|| Failure::NoExecution(root.to_owned()))?;
+        let wrong = |what: &str, error: serde_json::Error| {
+            Failure::Records(format!("the {what} of {root} cannot be read: {error}"))
+        };
+        let executions = stored.executions.iter().map(|text| serde_json::from_str(text));
+        let executions =
+            executions.collect::<Result<_, _>>().map_err(|error| wrong("executions", error))?;
+        let tasks = stored.tasks.iter().map(|text| serde_json::from_str(text));
+        let tasks = tasks.collect::<Result<_, _>>().map_err(|error| wrong("tasks", error))?;
+        let templates = stored.templates.iter().map(|(_, text)| Loaded::new(text).map(Arc::new));
+        let templates = templates.collect::<Result<_, _>>().map_err(Failure::Records)?;
+        Run::load(root, executions, tasks, templates, self.inner.settings.clone())
+            .map_err(Failure::Records)
+    }
+
+    /// Hand a decision to the run that it is about.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit the state, as far as that is stored.
+    pub async fn notify(&self, notice: Notice) -> Result<()> {
+        let root = root_of(&notice.execution).to_owned();
+        self.load(&root).await?.check_notice(&notice)?;
+        self.put(&root, &Inbox::Notify(notice)).await
+    }
+
+    /// End an execution.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no such execution, or it has ended.
+    pub async fn cancel(&self, execution: &str) -> Result<()> {
+        let root = root_of(execution).to_owned();
+        let run = self.load(&root).await?;
+        let own = run.execution(execution);
+        let own = own.ok_or_else(|| Failure::NoExecution(execution.to_owned()))?;
+        if own.status.is_final() {
+            let told = format!("the execution has ended as {}", own.status.name());
+            return Err(Refused::State(told).into());
+        }
+        self.put(&root, &Inbox::Cancel { execution: execution.to_owned() }).await
+    }
+
+    /// Fire the trigger of an execution.
+    ///
+    /// # Errors
+    ///
+    /// Where it has none that waits.
+    pub async fn fire(&self, root: &str, content: Value) -> Result<()> {
+        let run = self.load(root).await?;
+        if run.root().trigger.is_none() || run.is_over() {
+            let told = "the execution has no trigger that waits".to_owned();
+            return Err(Refused::State(told).into());
+        }
+        self.put(root, &Inbox::Fire { content }).await
+    }
+
+    /// An execution as it is shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn view(&self, id: &str) -> Result<Option<ExecutionView>> {
+        let query = ExecutionQuery {
+            id: Some(id.to_owned()),
+            include_children: true,
+            limit: 1,
+            ..ExecutionQuery::default()
+        };
+        Ok(self.list(&query).await?.items.into_iter().next())
+    }
+
+    /// Executions as they are shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn list(&self, query: &ExecutionQuery) -> Result<Page<ExecutionView>> {
+        let page = self.inner.records.list(query).await?;
+        let items = page.items.iter().map(|row| read("execution", &row.view));
+        Ok(Page { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+    }
+
+    /// Task executions as they are shown.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn list_tasks(&self, query: &TaskExecutionQuery) -> Result<Page<TaskView>> {
+        let page = self.inner.records.list_tasks(query).await?;
+        let items = page.items.iter().map(|row| read("task execution", &row.view));
+        Ok(Page { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+    }
+
+    async fn put(&self, root: &str, item: &Inbox) -> Result<()> {
+        let text = serde_json::to_string(item)
+            .map_err(|error| Failure::Records(error.to_string()))?;
+        self.inner.records.put(root, &text).await?;
+        self.inner.bell(root).notify_one();
+        Ok(())
+    }
+}
+
+/// The execution at the top of the one named: a child's identifier begins with it.
+#[must_use]
+pub fn root_of(execution: &str) -> &str {
+    execution.split('.').next().unwrap_or(execution)
+}
