@@ -19,6 +19,7 @@ pub mod diagnostic;
 pub mod document;
 pub mod expr;
 pub mod functions;
+pub mod graph;
 pub mod jq;
 pub mod library;
 pub mod parameters;

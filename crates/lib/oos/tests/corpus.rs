@@ -1,6 +1,8 @@
 //! Real templates. Those that kiln ships are always here; a folder of others is used where it lies
 //! beside the project.
 
+#![expect(clippy::print_stderr, reason = "a test says what it skipped")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

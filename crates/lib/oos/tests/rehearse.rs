@@ -2,6 +2,8 @@
 //! with each of their calls and each of their tasks failing in turn. What was made must be gone at
 //! the end.
 
+#![expect(clippy::print_stderr, reason = "a test says what it skipped")]
+
 mod rehearsal;
 
 use std::fs;
