@@ -1,17 +1,19 @@
 //! Runs a template in the made-up world, without any runtime: commands are answered one after the
 //! other, and time jumps to where the run waits for it.
 
+#![allow(dead_code, reason = "each test takes what it needs")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kiln_oos::library;
 use kiln_oos::run::{
-    ApiError, Command, Context, Event, Found, HttpAnswer, Loaded, Mode, Request, Run, SafetyCheck,
-    Settings, Start,
+    ApiError, Command, Context, Event, Execution, Found, HttpAnswer, Loaded, Mode, Notice,
+    NoticeKind, Origin, Request, Run, SafetyCheck, Settings, Start, Status, Waiting,
 };
 use kiln_sim::{Call, World};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// What is to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,10 +110,13 @@ impl Rehearsal {
             }
             let event = match commands.pop_front() {
                 Some(command) => self.answer(&run, command, now, &mut calls),
-                None => {
-                    now = run.next_time().expect("the run waits for a time");
-                    Event::Time
-                }
+                None => match run.next_time() {
+                    Some(at) => {
+                        now = at;
+                        Event::Time
+                    }
+                    None => decide(&run),
+                },
             };
             commands.extend(run.advance(now, event));
         }
@@ -197,6 +202,26 @@ impl Rehearsal {
     }
 }
 
+/// What people do about a run that waits for them: they let it go on, fire a trigger once, and end
+/// an execution whose trigger has fired.
+fn decide(run: &Run) -> Event {
+    let root = run.root();
+    match (root.waiting, &root.trigger) {
+        (Some(Waiting::Trigger), Some(firing)) if firing.n_fired == 0 => {
+            Event::Fire { content: json!({}) }
+        }
+        (Some(Waiting::Trigger), _) => Event::Cancel { execution: root.id.clone() },
+        _ => Event::Notify(Notice {
+            execution: root.id.clone(),
+            kind: NoticeKind::Approve,
+            tasks: Vec::new(),
+            item: None,
+            user: "somebody".to_owned(),
+            note: String::new(),
+        }),
+    }
+}
+
 /// The names of the tasks that a task execution is below, outermost first.
 fn path_of(run: &Run, task: &str) -> String {
     let mut names = Vec::new();
@@ -215,8 +240,25 @@ fn path_of(run: &Run, task: &str) -> String {
 }
 
 impl Ended {
+    /// How it ended; one that waited for a trigger, as what the trigger started.
     pub(crate) fn status(&self) -> &'static str {
-        self.run.root().status.name()
+        let root = self.run.root();
+        match self.fired().filter(|_| root.status == Status::Cancelled) {
+            Some(fired) => fired.status.name(),
+            None => root.status.name(),
+        }
+    }
+
+    /// The last execution that a trigger started.
+    fn fired(&self) -> Option<&Execution> {
+        let fired = self.run.executions().filter(|own| matches!(own.origin, Origin::Trigger(_)));
+        fired.last()
+    }
+
+    /// What it gave; one that waited for a trigger, what the trigger's last execution gave.
+    pub(crate) fn last_outputs(&self) -> Value {
+        let last = self.fired().unwrap_or(self.run.root());
+        Value::Object(last.outputs.clone())
     }
 
     pub(crate) fn message(&self) -> &str {
