@@ -35,6 +35,8 @@ mod world;
 mod yaml;
 
 #[cfg(test)]
+mod operation_tests;
+#[cfg(test)]
 mod repair_tests;
 #[cfg(test)]
 mod testing;

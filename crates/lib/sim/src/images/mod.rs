@@ -463,6 +463,3 @@ fn modify_image_attribute(world: &mut World, request: &Request<'_>) -> Result<Va
     }
     done()
 }
-
-#[cfg(test)]
-mod tests;
