@@ -43,6 +43,8 @@ mod testing;
 #[cfg(test)]
 mod trap_tests;
 #[cfg(test)]
+mod update_tests;
+#[cfg(test)]
 mod world_tests;
 
 pub use error::{ApiFault, WorldError};
