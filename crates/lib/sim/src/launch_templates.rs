@@ -255,6 +255,7 @@ fn delete_launch_template_version(
         return Err(ApiFault::invalid("DeleteVersion"));
     }
     if numbers.contains(&template.default_version) {
+        // The reference forbids it and shows no code for it; this one is ours.
         let message = "The default version of a launch template cannot be deleted.";
         return Err(ApiFault::new(403, "InvalidDefaultVersion.DeleteForbidden", message));
     }
