@@ -131,7 +131,7 @@ fn data_of(request: &Request<'_>) -> Result<Map<String, Value>, ApiFault> {
     let parameters = &request.parameters;
     let mut data = Map::new();
     for name in DATA {
-        match parameters.value(name) {
+        match parameters.get(name) {
             None => {}
             // Written as a list it is the repeated parameter below.
             Some(Value::Array(_)) if *name == "SecurityGroupId" => {}
@@ -142,7 +142,7 @@ fn data_of(request: &Request<'_>) -> Result<Map<String, Value>, ApiFault> {
         let is_flat = *parameter == "SecurityGroupId";
         let has_single = is_flat && data.contains_key("SecurityGroupId");
         let items: Vec<Value> = match is_flat {
-            true if has_single && parameters.value("SecurityGroupIds").is_none() => Vec::new(),
+            true if has_single && parameters.get("SecurityGroupIds").is_none() => Vec::new(),
             true => security_groups(request)?,
             false => parameters.items(parameter)?.iter().map(|item| item.to_value(ITEM)).collect(),
         };
@@ -255,6 +255,7 @@ fn delete_launch_template_version(
         return Err(ApiFault::invalid("DeleteVersion"));
     }
     if numbers.contains(&template.default_version) {
+        // The reference forbids it and shows no code for it; this one is ours.
         let message = "The default version of a launch template cannot be deleted.";
         return Err(ApiFault::new(403, "InvalidDefaultVersion.DeleteForbidden", message));
     }

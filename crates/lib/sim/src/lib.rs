@@ -35,11 +35,15 @@ mod world;
 mod yaml;
 
 #[cfg(test)]
+mod operation_tests;
+#[cfg(test)]
 mod repair_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod trap_tests;
+#[cfg(test)]
+mod update_tests;
 #[cfg(test)]
 mod world_tests;
 

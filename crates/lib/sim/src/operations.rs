@@ -73,12 +73,11 @@ pub(crate) fn find(service: &str, api: &str) -> Option<&'static Operation> {
     })
 }
 
-/// The operations whose names are the closest to `api`, for who mistyped it.
-pub(crate) fn closest(api: &str) -> Vec<&'static str> {
+/// The operations whose names are the closest to `api`, with their services, for who mistyped one.
+pub(crate) fn closest(api: &str) -> Vec<String> {
     let api = api.to_ascii_lowercase();
     let distance = |known: &str| strsim::levenshtein(&known.to_ascii_lowercase(), &api);
-    let mut known: Vec<_> = all().map(|operation| operation.api).collect();
-    known.sort_by_cached_key(|known| (distance(known), *known));
-    known.truncate(3);
-    known
+    let mut known: Vec<_> = all().collect();
+    known.sort_by_cached_key(|operation| (distance(operation.api), operation.api));
+    known.iter().take(3).map(|each| format!("{} {}", each.service, each.api)).collect()
 }

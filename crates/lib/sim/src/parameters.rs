@@ -27,9 +27,9 @@ impl Parameters {
         Self(written.map(|(name, value)| (plain_name(name), value.clone())).collect())
     }
 
-    /// A value by the name that the API reference has, or as a member of a map written for the
+    /// A value as it was written, by the name that the API reference has, or as a member of a map written for the
     /// part before the dot (`SystemDisk: {Category: …}`).
-    fn get(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         let name = plain_name(name);
         self.0.get(&name).or_else(|| {
             self.0.iter().find_map(|(outer, value)| {
@@ -40,11 +40,6 @@ impl Parameters {
                     .find_map(|(key, value)| (plain_name(key) == inner).then_some(value))
             })
         })
-    }
-
-    /// A value as it was written.
-    pub(crate) fn value(&self, name: &str) -> Option<&Value> {
-        self.get(name)
     }
 
     /// Scalars as text, lists and maps as compact JSON.

@@ -61,7 +61,7 @@ impl World {
     /// Whether the retention of a snapshot is over. One that an image is made of stays.
     pub(crate) fn is_expired(&self, snapshot: &Snapshot, now: Timestamp) -> bool {
         let Some(days) = snapshot.retention_days else { return false };
-        let life = SignedDuration::from_hours(days.saturating_mul(24));
+        let life = SignedDuration::from_secs(days.saturating_mul(86_400));
         now.duration_since(snapshot.course.since()) > life && !self.is_in_image(&snapshot.id)
     }
 

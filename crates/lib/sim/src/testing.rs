@@ -1,5 +1,7 @@
 //! A world and a clock, for tests.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -14,12 +16,14 @@ pub(crate) struct Rehearsal {
     pub(crate) now: Timestamp,
     /// Save the world and load it before every call.
     pub(crate) restarts: bool,
+    /// Operations that were answered.
+    pub(crate) answered: BTreeSet<String>,
 }
 
 impl Rehearsal {
     pub(crate) fn of(text: &str) -> Self {
         let now = "2026-03-01T08:00:00Z".parse().unwrap();
-        Self { world: World::parse(text).unwrap(), now, restarts: false }
+        Self { world: World::parse(text).unwrap(), now, restarts: false, answered: BTreeSet::new() }
     }
 
     /// A world with a base image, an own image and a running instance.
@@ -47,7 +51,11 @@ impl Rehearsal {
         }
         let parameters = parameters.as_object().unwrap();
         let call = Call { service, api, region: REGION, account: "1000000000000001", parameters };
-        self.world.call(self.now, &call)
+        let outcome = self.world.call(self.now, &call);
+        if outcome.is_ok() {
+            self.answered.insert(api.to_owned());
+        }
+        outcome
     }
 
     pub(crate) fn call(&mut self, api: &str, parameters: Value) -> Value {
@@ -74,13 +82,5 @@ impl Rehearsal {
             .filter(|each| each.made_by_call && each.kind != ResourceKind::Invocation)
             .map(|each| (each.kind, each.id))
             .collect()
-    }
-
-    /// Run one instance of the base image and wait until it runs.
-    pub(crate) fn run_instance(&mut self) -> String {
-        let parameters = serde_json::json!({"ImageId": "base", "InstanceType": "ecs.c7.large"});
-        let id = self.text("RunInstances", parameters, "/InstanceIdSets/InstanceIdSet/0");
-        self.pass(60);
-        id
     }
 }

@@ -1,22 +1,21 @@
 //! Images: made of instances and snapshots, named, shared and deleted.
 
 mod copies;
+mod create;
 mod describe;
 mod share;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     course::{Course, wire_names},
     disks::DiskKind,
     error::ApiFault,
-    instances::{InstanceStatus, incorrect_status},
     operations::{Operation, Request},
     resources::ResourceKind,
-    snapshots::NewSnapshot,
     world::{World, done},
 };
 
@@ -26,7 +25,7 @@ pub(crate) use describe::wildcard;
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation::ecs("CancelCopyImage", copies::cancel_copy_image),
     Operation::ecs("CopyImage", copies::copy_image),
-    Operation::ecs("CreateImage", create_image),
+    Operation::ecs("CreateImage", create::create_image),
     Operation::ecs("DeleteImage", delete_image),
     Operation::ecs("DescribeImageFromFamily", describe::describe_image_from_family),
     Operation::ecs("DescribeImageSharePermission", share::describe_image_share_permission),
@@ -180,204 +179,6 @@ fn checked_name(name: &str) -> Result<(), ApiFault> {
     Err(ApiFault::new(400, "InvalidImageName.Malformed", message))
 }
 
-/// What a new image is made of, found before anything is changed.
-#[derive(Debug)]
-struct Source {
-    architecture: String,
-    os_type: String,
-    os_name: String,
-    platform: String,
-    boot_mode: String,
-    size_gib: i64,
-    has_assistant: bool,
-    /// Disks whose snapshots exist.
-    disks: Vec<ImageDisk>,
-    /// Disks that are to be snapshotted: identifier, kind, device, size.
-    to_snapshot: Vec<(String, DiskKind, String, i64)>,
-}
-
-impl Source {
-    fn of_image(image: Option<&Image>) -> Self {
-        let text = |of: fn(&Image) -> &String, default: &str| {
-            image.map_or_else(|| default.to_owned(), |image| of(image).clone())
-        };
-        Self {
-            architecture: text(|image| &image.architecture, "x86_64"),
-            os_type: text(|image| &image.os_type, "linux"),
-            os_name: text(|image| &image.os_name, ""),
-            platform: text(|image| &image.platform, "Others Linux"),
-            boot_mode: text(|image| &image.boot_mode, "BIOS"),
-            size_gib: 0,
-            has_assistant: image.is_none_or(|image| image.has_assistant),
-            disks: Vec::new(),
-            to_snapshot: Vec::new(),
-        }
-    }
-
-    /// Every disk of the instance gets a new snapshot.
-    fn instance(world: &World, request: &Request<'_>, id: &str) -> Result<Self, ApiFault> {
-        let instance = world.instance(request, id)?;
-        let status = instance.course.at(request.now);
-        if !matches!(status, InstanceStatus::Running | InstanceStatus::Stopped) {
-            return Err(incorrect_status());
-        }
-        let mut source = Self::of_image(world.images.get(&instance.image_id));
-        source.has_assistant = instance.has_assistant;
-        let mut disks = world.disks_of(id);
-        disks.sort_by_key(|disk| (disk.kind == DiskKind::Data, disk.device.clone()));
-        source.size_gib = disks.first().map_or(0, |disk| disk.size_gib);
-        source.to_snapshot = (disks.iter())
-            .map(|disk| (disk.id.clone(), disk.kind, disk.device.clone(), disk.size_gib))
-            .collect();
-        Ok(source)
-    }
-
-    /// One snapshot, which the image then keeps. That of a data disk becomes a system disk where
-    /// the request says what it holds, which is how a repaired disk becomes an image.
-    fn snapshot(world: &World, request: &Request<'_>, id: &str) -> Result<Self, ApiFault> {
-        let snapshot = world.snapshot(request, id)?;
-        if !snapshot.is_ready(request.now) {
-            let message = "The specified snapshot is not ready.";
-            return Err(ApiFault::new(403, "InvalidSnapshotId.NotReady", message));
-        }
-        let says = |name| request.parameters.text(name).is_some();
-        let is_described = says("Platform") || says("Architecture");
-        if snapshot.disk_kind == DiskKind::Data && !is_described {
-            let message = "The specified snapshot is not from system disk.";
-            return Err(ApiFault::new(403, "OperationDenied", message));
-        }
-        let image = world.disks.get(&snapshot.disk_id).map(|disk| disk.image_id.as_str());
-        let mut source = Self::of_image(image.and_then(|id| world.images.get(id)));
-        source.size_gib = snapshot.size_gib;
-        source.disks = vec![ImageDisk {
-            kind: DiskKind::System,
-            device: "/dev/xvda".into(),
-            size_gib: snapshot.size_gib,
-            snapshot_id: Some(id.to_owned()),
-        }];
-        Ok(source)
-    }
-
-    /// Several snapshots, of which exactly one is the system disk's.
-    fn mappings(world: &World, request: &Request<'_>) -> Result<Self, ApiFault> {
-        let mut source = Self::of_image(None);
-        for (index, mapping) in request.parameters.items("DiskDeviceMapping")?.iter().enumerate() {
-            let snapshot_id = mapping.text("SnapshotId");
-            let snapshot = snapshot_id.as_deref().map(|id| world.snapshot(request, id));
-            let snapshot = snapshot.transpose()?;
-            if snapshot.is_some_and(|snapshot| !snapshot.is_ready(request.now)) {
-                let message = "The specified snapshot is not ready.";
-                return Err(ApiFault::new(403, "InvalidSnapshotId.NotReady", message));
-            }
-            let letter = (b'a'..=b'z').nth(index).map_or('z', char::from);
-            let device = mapping.text("Device").unwrap_or_else(|| format!("/dev/xvd{letter}"));
-            let kind = match mapping.text("DiskType").as_deref() {
-                Some("system") => DiskKind::System,
-                Some("data") => DiskKind::Data,
-                _ if device == "/dev/xvda" => DiskKind::System,
-                _ => snapshot.map_or(DiskKind::Data, |snapshot| snapshot.disk_kind),
-            };
-            let size = mapping.number_in("Size", 1..=32_768)?;
-            let size_gib = size.unwrap_or(20).max(snapshot.map_or(0, |each| each.size_gib));
-            source.disks.push(ImageDisk { kind, device, size_gib, snapshot_id });
-        }
-        source.disks.sort_by_key(|disk| disk.kind == DiskKind::Data);
-        match source.disks.iter().filter(|disk| disk.kind == DiskKind::System).count() {
-            1 => source.size_gib = source.disks.first().map_or(0, |disk| disk.size_gib),
-            0 => {
-                return Err(ApiFault::new(
-                    400,
-                    "OperationDenied",
-                    "The specified parameter DiskDeviceMapping.n.SnapshotId does not contain system disk snapshot.",
-                ));
-            }
-            _ => {
-                return Err(ApiFault::new(
-                    400,
-                    "OperationDenied",
-                    "The specified parameter DiskDeviceMapping.n.SnapshotId contains two or more system disk snapshots.",
-                ));
-            }
-        }
-        Ok(source)
-    }
-}
-
-fn create_image(world: &mut World, request: &Request<'_>) -> Result<Value, ApiFault> {
-    let parameters = &request.parameters;
-    let name = parameters.text("ImageName");
-    if let Some(name) = &name {
-        checked_name(name)?;
-        world.refuse_taken_name(&request.region, name)?;
-    }
-    let source = match (parameters.text("InstanceId"), parameters.text("SnapshotId")) {
-        (Some(id), _) => Source::instance(world, request, &id)?,
-        (None, _) if !parameters.items("DiskDeviceMapping")?.is_empty() => {
-            Source::mappings(world, request)?
-        }
-        (None, Some(id)) => Source::snapshot(world, request, &id)?,
-        (None, None) => {
-            return Err(ApiFault::missing("SnapshotId or InstanceId or DiskDeviceMapping"));
-        }
-    };
-    let tags = parameters.tags()?;
-    let is_checked = match parameters.text("DetectionStrategy").as_deref() {
-        None => false,
-        Some("Standard") => true,
-        Some(_) => return Err(ApiFault::invalid("DetectionStrategy")),
-    };
-    world.room_for(source.to_snapshot.len().saturating_add(1))?;
-    let seconds = world.delays.image;
-    let mut disks = source.disks;
-    for (disk_id, kind, device, size_gib) in source.to_snapshot {
-        let snapshot = NewSnapshot {
-            name: format!("Created_from_{disk_id}"),
-            description: String::new(),
-            region: &request.region,
-            disk_id: &disk_id,
-            disk_kind: kind,
-            size_gib,
-            seconds: seconds.min(world.delays.snapshot),
-            retention_days: None,
-            resource_group_id: String::new(),
-            tags: IndexMap::new(),
-        };
-        let snapshot_id = Some(world.make_snapshot(request.now, snapshot));
-        disks.push(ImageDisk { kind, device, size_gib, snapshot_id });
-    }
-    let id = world.make_id("m");
-    let course = world.image_course(request.now, seconds);
-    let check = is_checked.then(|| world.check_after(course.end()));
-    let text = |name, otherwise: String| parameters.text(name).unwrap_or(otherwise);
-    let image = Image {
-        id: id.clone(),
-        name: name.unwrap_or_else(|| id.clone()),
-        description: text("Description", String::new()),
-        family: text("ImageFamily", String::new()),
-        region: Some(request.region.clone()),
-        owner: Owner::Own,
-        architecture: text("Architecture", source.architecture),
-        os_type: source.os_type,
-        os_name: source.os_name,
-        platform: shown_platform(text("Platform", source.platform)),
-        boot_mode: text("BootMode", source.boot_mode),
-        size_gib: source.size_gib,
-        created: request.now,
-        course,
-        is_copy: false,
-        disks,
-        check,
-        has_assistant: source.has_assistant,
-        resource_group_id: text("ResourceGroupId", String::new()),
-        tags,
-        shared_with: IndexMap::new(),
-        is_public: false,
-        made: true,
-    };
-    world.images.insert(id.clone(), image);
-    Ok(json!({ "ImageId": id }))
-}
-
 impl World {
     fn check_after(&self, available: Timestamp) -> Check {
         let finished = crate::course::after(available, self.delays.check);
@@ -463,6 +264,3 @@ fn modify_image_attribute(world: &mut World, request: &Request<'_>) -> Result<Va
     }
     done()
 }
-
-#[cfg(test)]
-mod tests;

@@ -252,6 +252,3 @@ fn modify_instance_attribute(world: &mut World, request: &Request<'_>) -> Result
     }
     done()
 }
-
-#[cfg(test)]
-mod tests;
