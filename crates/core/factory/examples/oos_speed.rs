@@ -14,11 +14,13 @@ use kiln_factory::executions::{
     Caller, Clock, Drive, Executions, Later, Shelf, ShelfLibrary, StartSpec,
 };
 use kiln_oos::run::{
-    ApiError, Context, Found, HttpAnswer, HttpRequest, Loaded, Mode, Request, SafetyCheck, Settings,
-    Status,
+    ApiError, Context, Found, HttpAnswer, HttpRequest, Loaded, Mode, Request, SafetyCheck,
+    Settings, Status,
 };
 use kiln_store::Database;
 use serde_json::{Map, Value, json};
+
+const ACCOUNT: &str = "1000000000000000";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -76,7 +78,7 @@ async fn run(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result
         parameters: Map::new(),
         context: Context {
             region: "cn-hangzhou".to_owned(),
-            account: "1000000000000000".to_owned(),
+            account: ACCOUNT.to_owned(),
             user: "speed".to_owned(),
             mode: Mode::Automatic,
             loop_mode: None,
@@ -88,7 +90,7 @@ async fn run(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result
     };
     executions.create(id, spec).await?;
     let driven = executions.drive(id, true, None).await?;
-    let view = executions.view(id).await?.ok_or("the execution is gone")?;
+    let view = executions.view(ACCOUNT, id).await?.ok_or("the execution is gone")?;
     if driven != Drive::Over || view.status != Status::Success {
         return Err(format!("{id} ended as {:?}: {}", view.status, view.message).into());
     }

@@ -51,3 +51,16 @@ pub use error::{ApiFault, WorldError};
 pub use operations::operations;
 pub use resources::{Resource, ResourceKind};
 pub use world::{Call, CallRecord, World};
+
+/// Worlds that kiln ships: a name, and the text of its file.
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("empty", include_str!("../worlds/empty.yml")),
+    ("repair-image", include_str!("../worlds/repair-image.yml")),
+    ("update-image", include_str!("../worlds/update-image.yml")),
+];
+
+/// The text of a world that kiln ships.
+#[must_use]
+pub fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(own, _)| *own == name).map(|(_, text)| *text)
+}

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use kiln_factory::executions::{Executions, ExecutionView, Page, TaskView};
+use kiln_factory::executions::{ExecutionView, Executions, Page, TaskView};
 use kiln_oos::run::{Notice, NoticeKind, Status};
 use kiln_store::{ExecutionQuery, TaskExecutionQuery};
 use serde::Serialize;
@@ -130,7 +130,12 @@ async fn list(
         ]
     });
     let mut page = String::new();
-    template::table(&mut page, "", &["Execution", "Template", "Status", "Started", ""], rows.collect());
+    template::table(
+        &mut page,
+        "",
+        &["Execution", "Template", "Status", "Started", ""],
+        rows.collect(),
+    );
     output::styled(page.as_bytes())
 }
 
@@ -207,7 +212,10 @@ async fn logs(executions: &Executions, format: ExecutionsFormat, id: &str) -> Re
                     let time = entry.at.strftime("%Y-%m-%d %H:%M:%S");
                     let about = entry.task.as_deref().unwrap_or(&entry.execution);
                     let about = about.strip_prefix(id).unwrap_or(about);
-                    page += &format!("{time}  {about:<16}  {}", crate::report::printable(&entry.message));
+                    page += &format!(
+                        "{time}  {about:<16}  {}",
+                        crate::report::printable(&entry.message)
+                    );
                 }
             }
             page.push('\n');

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use kiln_factory::executions::{Drive, Executions, ExecutionView, StartSpec};
+use kiln_factory::executions::{Drive, ExecutionView, Executions, StartSpec};
 use kiln_oos::run::{Context, Found, Loaded, LoopMode, Mode, SafetyCheck, Status};
 use serde_json::Value;
 

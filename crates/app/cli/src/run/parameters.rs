@@ -34,14 +34,16 @@ fn from_file(file: &Path) -> Result<Map<String, Value>> {
     let node = match kiln_oos::document::parse(&text) {
         Ok(node) => node,
         Err(finding) => {
-            let (line, column) =
-                kiln_oos::diagnostic::line_column(&text, finding.span.start);
+            let (line, column) = kiln_oos::diagnostic::line_column(&text, finding.span.start);
             bail!("{place}:{line}:{column}: {}", finding.message)
         }
     };
     match node.to_value() {
         Value::Object(map) => Ok(map),
-        other => bail!("{place}: a map of parameters is wanted, and this is {}", kiln_oos::value::kind(&other)),
+        other => bail!(
+            "{place}: a map of parameters is wanted, and this is {}",
+            kiln_oos::value::kind(&other)
+        ),
     }
 }
 

@@ -112,7 +112,9 @@ impl Shown {
             return;
         }
         let bar = self.bars.add(ProgressBar::new_spinner());
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {spinner} {elapsed:>4} {wide_msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{prefix} {spinner} {elapsed:>4} {wide_msg}")
+        {
             bar.set_style(style);
         }
         bar.set_prefix(format!("{}{}", indent(depth), printable(&task.name)));
@@ -130,9 +132,8 @@ impl Shown {
         };
         let took = task.ended.map_or(0, |ended| ended.duration_since(task.created).as_secs());
         let item = task.item.as_ref().filter(|_| task.parent.is_some());
-        let item = item.map_or_else(String::new, |item| {
-            format!(" [{}]", short(&kiln_oos::value::text(item)))
-        });
+        let item = item
+            .map_or_else(String::new, |item| format!(" [{}]", short(&kiln_oos::value::text(item))));
         let mut line = format!(
             "{} {}{mark} {}{item}  {}",
             self.clock(task.ended),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use kiln_factory::executions::{
-    Caller, Clock, Executions, ExecutionView, NoCaller, RpcCaller, RpcSettings, ShelfLibrary,
+    Caller, Clock, ExecutionView, Executions, NoCaller, RpcCaller, RpcSettings, ShelfLibrary,
     SimCaller,
 };
 use kiln_oos::run::Settings;
@@ -58,7 +58,8 @@ fn world_text(name: &str) -> Result<String> {
         return Ok(text.to_owned());
     }
     fs::read_to_string(name).with_context(|| {
-        format!("{name} is neither a file nor one of the worlds {}", kiln_sim::SHIPPED.join(", "))
+        let known: Vec<_> = kiln_sim::SHIPPED.iter().map(|(own, _)| *own).collect();
+        format!("{name} is neither a file nor one of the worlds {}", known.join(", "))
     })
 }
 
@@ -154,8 +155,9 @@ impl State {
     /// How the calls of a run are answered.
     pub(super) fn setting(&self, id: &str) -> Result<Setting> {
         let file = self.setting_file(id);
-        let text = fs::read_to_string(&file)
-            .map_err(|_| anyhow!("{id} is not one of the executions in {}", self.folder.display()))?;
+        let text = fs::read_to_string(&file).map_err(|_| {
+            anyhow!("{id} is not one of the executions in {}", self.folder.display())
+        })?;
         serde_json::from_str(&text).with_context(|| format!("{} cannot be read", file.display()))
     }
 
@@ -173,7 +175,8 @@ impl State {
 }
 
 fn default_folder() -> Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
     let base = base.ok_or_else(|| {
         Hinted::new("there is no home folder".to_owned(), "name a state folder by --state DIR")

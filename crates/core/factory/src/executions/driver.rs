@@ -198,9 +198,7 @@ pub(super) fn batch(
                 message: entry.message.clone(),
             })
             .collect(),
-        templates: templates
-            .map(|loaded| (loaded.digest.clone(), loaded.text.clone()))
-            .collect(),
+        templates: templates.map(|loaded| (loaded.digest.clone(), loaded.text.clone())).collect(),
         lease: lease.to_owned(),
         inbox_done,
         root,

@@ -13,13 +13,13 @@ mod service;
 mod shelf;
 mod sim;
 mod view;
-mod wire;
+pub mod wire;
 
 pub use self::caller::{Caller, Later, Library, interrupted, only_reads};
 pub use self::clock::Clock;
 pub use self::driver::{Drive, Watch};
 pub use self::rpc::{NoCaller, RpcCaller, RpcSettings};
 pub use self::service::{Executions, Failure, Result, StartSpec, root_of};
-pub use self::shelf::{Kept, Shelf, ShelfError, ShelfLibrary};
+pub use self::shelf::{Kept, Shelf, ShelfError, ShelfLibrary, signature};
 pub use self::sim::{SimCaller, WorldFileError};
 pub use self::view::{Counters, ExecutionView, TaskView};

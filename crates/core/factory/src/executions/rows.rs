@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kiln_oos::run::{Execution, Run, TaskRun};
 use kiln_store::{ExecutionRow, TaskRow};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::view::{ExecutionView, TaskView};
 use super::{Failure, Result};
@@ -19,6 +20,7 @@ pub(super) fn execution(run: &Run, own: &Execution) -> Result<ExecutionRow> {
         id: own.id.clone(),
         root: run.root().id.clone(),
         parent: view.parent.clone(),
+        firing: run.firing_of(&own.id).unwrap_or_default().to_owned(),
         account: view.account.clone(),
         region: view.region.clone(),
         template_name: view.template_name.clone(),
@@ -44,16 +46,36 @@ pub(super) fn task(run: &Run, own: &TaskRun) -> Result<TaskRow> {
         id: own.id.clone(),
         execution: own.execution.clone(),
         root: run.root().id.clone(),
+        firing: run.firing_of(&own.execution).unwrap_or_default().to_owned(),
         parent: view.parent.clone(),
         name: view.name.clone(),
         action: view.action.clone(),
         status: view.status.name().to_owned(),
-        position: i64::from(own.position),
+        position: place(own),
         created: nanoseconds(own.created),
         ended: own.ended.map_or(0, nanoseconds),
         record: json(own)?,
         view: json(&view)?,
     })
+}
+
+/// The place of a task execution among those of its execution: tasks as they were started, items
+/// behind the task whose loop they are of.
+fn place(own: &TaskRun) -> i64 {
+    const ITEMS: i64 = 1_000_000;
+    let id = own.parent.as_deref().unwrap_or(&own.id);
+    let ordinal: i64 = id.rsplit(".t").next().and_then(|tail| tail.parse().ok()).unwrap_or(0);
+    let item = match &own.parent {
+        Some(_) => i64::from(own.position) + 1,
+        None => 0,
+    };
+    ordinal.saturating_mul(ITEMS).saturating_add(item)
+}
+
+/// A record of the store.
+pub(super) fn read<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::Records(format!("the {what} cannot be read: {error}")))
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String> {

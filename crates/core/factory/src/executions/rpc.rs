@@ -107,7 +107,8 @@ impl Caller for RpcCaller {
     ) -> Later<'a, Result<Value, ApiError>> {
         Box::pin(async move {
             if request.roa.is_some() {
-                let told = format!("{} has a path, and kiln calls RPC operations only", request.api);
+                let told =
+                    format!("{} has a path, and kiln calls RPC operations only", request.api);
                 return Err(refused("NotSupported", told));
             }
             let Some(version) = wire::version(&request.service) else {

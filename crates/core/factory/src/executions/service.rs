@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use kiln_oos::parameters::ParameterError;
 use kiln_oos::run::{
-    Context, Event, Found, Loaded, Notice, Refused, Run, Settings, Start,
+    Context, Event, Found, Loaded, LogEntry, Notice, Refused, Run, Settings, Start,
 };
-use kiln_store::{Committer, Database, Executions as Records, StoreError};
+use kiln_store::{
+    Committer, Database, ExecutionQuery, Executions as Records, Listing, LogQuery, LogRow,
+    StoreError, TaskExecutionQuery,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
@@ -16,6 +19,8 @@ use tokio::sync::Notify;
 use super::caller::{Caller, Library};
 use super::clock::Clock;
 use super::driver::{self, Drive, Driver, Watch};
+use super::rows;
+use super::view::{ExecutionView, TaskView};
 
 /// Why something did not go.
 #[derive(Debug, thiserror::Error)]
@@ -173,7 +178,7 @@ impl Executions {
     /// # Errors
     ///
     /// Where the parameters do not fit, or the database cannot be written.
-    pub async fn create(&self, id: &str, spec: StartSpec) -> Result<super::ExecutionView> {
+    pub async fn create(&self, id: &str, spec: StartSpec) -> Result<ExecutionView> {
         let start = Start {
             id: id.to_owned(),
             template: spec.template.template,
@@ -192,8 +197,8 @@ impl Executions {
             spec.resource_group.clone_into(&mut row.resource_group);
             row.tags = spec.tags.clone();
         }
-        self.inner.records.create(batch).await?;
-        Ok(super::ExecutionView::of(&run, run.root()))
+        self.inner.records.create(&batch, None, None).await?;
+        Ok(ExecutionView::of(&run, run.root()))
     }
 
     /// Drive a run in this process until it is over. With `stays`, waits are waited for however
@@ -226,20 +231,19 @@ impl Executions {
     }
 
     async fn load(&self, root: &str) -> Result<Run> {
-        let stored = self.inner.records.load(root).await?;
+        let stored = self.inner.records.load(root, true).await?;
         let stored = stored.ok_or_else(|| Failure::NoExecution(root.to_owned()))?;
-        let wrong = |what: &str, error: serde_json::Error| {
-            Failure::Records(format!("the {what} of {root} cannot be read: {error}"))
-        };
-        let executions = stored.executions.iter().map(|text| serde_json::from_str(text));
-        let executions =
-            executions.collect::<Result<_, _>>().map_err(|error| wrong("executions", error))?;
-        let tasks = stored.tasks.iter().map(|text| serde_json::from_str(text));
-        let tasks = tasks.collect::<Result<_, _>>().map_err(|error| wrong("tasks", error))?;
-        let templates = stored.templates.iter().map(|(_, text)| Loaded::new(text).map(Arc::new));
-        let templates = templates.collect::<Result<_, _>>().map_err(Failure::Records)?;
-        Run::load(root, executions, tasks, templates, self.inner.settings.clone())
-            .map_err(Failure::Records)
+        let executions = stored.executions.iter().map(|text| rows::read("execution", text));
+        let tasks = stored.tasks.iter().map(|text| rows::read("task execution", text));
+        let templates = stored.templates.values().map(|text| Loaded::new(text).map(Arc::new));
+        Run::load(
+            root,
+            executions.collect::<Result<_>>()?,
+            tasks.collect::<Result<_>>()?,
+            templates.collect::<Result<_, _>>().map_err(Failure::Records)?,
+            self.inner.settings.clone(),
+        )
+        .map_err(Failure::Records)
     }
 
     /// Hand a decision to the run that it is about.
@@ -289,14 +293,9 @@ impl Executions {
     /// # Errors
     ///
     /// Where the database cannot be read.
-    pub async fn view(&self, id: &str) -> Result<Option<ExecutionView>> {
-        let query = ExecutionQuery {
-            id: Some(id.to_owned()),
-            include_children: true,
-            limit: 1,
-            ..ExecutionQuery::default()
-        };
-        Ok(self.list(&query).await?.items.into_iter().next())
+    pub async fn view(&self, account: &str, id: &str) -> Result<Option<ExecutionView>> {
+        let row = self.inner.records.execution(account, id).await?;
+        row.map(|row| rows::read("execution", &row.view)).transpose()
     }
 
     /// Executions as they are shown.
@@ -304,10 +303,10 @@ impl Executions {
     /// # Errors
     ///
     /// Where the database cannot be read.
-    pub async fn list(&self, query: &ExecutionQuery) -> Result<Page<ExecutionView>> {
+    pub async fn list(&self, query: &ExecutionQuery) -> Result<Listing<ExecutionView>> {
         let page = self.inner.records.list(query).await?;
-        let items = page.items.iter().map(|row| read("execution", &row.view));
-        Ok(Page { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+        let items = page.items.iter().map(|row| rows::read("execution", &row.view));
+        Ok(Listing { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
     }
 
     /// Task executions as they are shown.
@@ -315,16 +314,63 @@ impl Executions {
     /// # Errors
     ///
     /// Where the database cannot be read.
-    pub async fn list_tasks(&self, query: &TaskExecutionQuery) -> Result<Page<TaskView>> {
+    pub async fn list_tasks(&self, query: &TaskExecutionQuery) -> Result<Listing<TaskView>> {
         let page = self.inner.records.list_tasks(query).await?;
-        let items = page.items.iter().map(|row| read("task execution", &row.view));
-        Ok(Page { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+        let items = page.items.iter().map(|row| rows::read("task execution", &row.view));
+        Ok(Listing { items: items.collect::<Result<_>>()?, next: page.next, total: page.total })
+    }
+
+    /// What happened in an execution and below it, oldest first, from behind a position; and the
+    /// position to go on from.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn logs(
+        &self,
+        execution: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<(Vec<LogEntry>, i64)> {
+        let query = LogQuery {
+            execution: execution.to_owned(),
+            include_below: true,
+            task: None,
+            after,
+            limit,
+        };
+        let logs = self.inner.records.logs(&query).await?;
+        let entry = |row: LogRow| LogEntry {
+            execution: row.execution,
+            task: Some(row.task).filter(|task| !task.is_empty()),
+            at: Timestamp::from_nanosecond(row.at.into()).unwrap_or(Timestamp::UNIX_EPOCH),
+            message: row.message,
+        };
+        Ok((logs.rows.into_iter().map(entry).collect(), logs.last))
+    }
+
+    /// Delete executions that have ended, with all that belongs to them.
+    ///
+    /// # Errors
+    ///
+    /// Where one has not ended, or is not there: then none is deleted.
+    pub async fn delete(&self, account: &str, ids: &[String]) -> Result<()> {
+        for id in ids {
+            let view = self.view(account, id).await?;
+            let view = view.ok_or_else(|| Failure::NoExecution(id.clone()))?;
+            if !view.status.is_final() {
+                let told = format!("{id} has not ended: it is {}", view.status.name());
+                return Err(Refused::State(told).into());
+            }
+        }
+        self.inner.records.delete(ids).await?;
+        Ok(())
     }
 
     async fn put(&self, root: &str, item: &Inbox) -> Result<()> {
-        let text = serde_json::to_string(item)
-            .map_err(|error| Failure::Records(error.to_string()))?;
-        self.inner.records.put(root, &text).await?;
+        let text =
+            serde_json::to_string(item).map_err(|error| Failure::Records(error.to_string()))?;
+        self.inner.records.put(root, &text, None).await?;
         self.inner.bell(root).notify_one();
         Ok(())
     }

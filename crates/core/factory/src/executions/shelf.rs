@@ -80,7 +80,8 @@ impl Shelf {
         let mut files = Vec::new();
         gather(folder, MAX_DEPTH, &mut files)?;
         // Of twins in several formats the last one counts: YAML.
-        files.sort_by_key(|path| (path.with_extension(""), path.extension().map(ToOwned::to_owned)));
+        files
+            .sort_by_key(|path| (path.with_extension(""), path.extension().map(ToOwned::to_owned)));
         let mut n_added = 0;
         for path in files {
             let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
@@ -151,9 +152,7 @@ impl Catalogue for Shelf {
 #[must_use]
 pub fn signature(loaded: &Loaded) -> Signature {
     let template = &loaded.template;
-    let parameter = |own: &kiln_oos::template::Parameter| {
-        (own.name.clone(), own.default.is_none())
-    };
+    let parameter = |own: &kiln_oos::template::Parameter| (own.name.clone(), own.default.is_none());
     Signature {
         parameters: template.parameters.iter().map(parameter).collect(),
         outputs: template.outputs.iter().map(|output| output.name.clone()).collect(),

@@ -55,7 +55,7 @@ impl SimCaller {
         let wrong = |why: String| WorldFileError { path: file.to_owned(), why };
         let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
         let state: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        let world = World::load(&state).map_err(|error| wrong(error.to_string()))?;
+        let world = World::load(state).map_err(|error| wrong(error.to_string()))?;
         Ok(Self { world: Mutex::new(world), file: Some(file.to_owned()) })
     }
 

@@ -47,13 +47,7 @@ pub fn pairs(service: &str, api: &str, parameters: &Map<String, Value>) -> Vec<(
     pairs
 }
 
-fn put(
-    service: &str,
-    api: &str,
-    name: &str,
-    value: &Value,
-    pairs: &mut Vec<(String, String)>,
-) {
+fn put(service: &str, api: &str, name: &str, value: &Value, pairs: &mut Vec<(String, String)>) {
     let has_tags = !service.eq_ignore_ascii_case("OOS");
     match value {
         Value::Array(items) if has_tags && name.eq_ignore_ascii_case("Tags") => {
@@ -89,8 +83,12 @@ fn numbered(name: &str, items: &[Value], pairs: &mut Vec<(String, String)>) {
             Value::Object(map) => {
                 for (key, value) in map.iter().filter(|(_, value)| !value.is_null()) {
                     match value {
-                        Value::Array(inner) => numbered(&format!("{name}.{at}.{key}"), inner, pairs),
-                        other => pairs.push((format!("{name}.{at}.{key}"), text(other).into_owned())),
+                        Value::Array(inner) => {
+                            numbered(&format!("{name}.{at}.{key}"), inner, pairs)
+                        }
+                        other => {
+                            pairs.push((format!("{name}.{at}.{key}"), text(other).into_owned()))
+                        }
                     }
                 }
             }
@@ -192,7 +190,10 @@ pub fn version(service: &str) -> Option<&'static str> {
         ("TAG", "2018-08-28"),
         ("VPC", "2016-04-28"),
     ];
-    VERSIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(service)).map(|(_, version)| *version)
+    VERSIONS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(service))
+        .map(|(_, version)| *version)
 }
 
 #[cfg(test)]
@@ -209,13 +210,48 @@ mod tests {
     #[test]
     fn parameters_become_those_of_the_wire() {
         for (service, api, parameters, wire) in [
-            ("ECS", "RunInstances", json!({"SystemDiskCategory": "x"}), vec![("SystemDisk.Category", "x")]),
-            ("ECS", "RunInstances", json!({"A": null, "B": "", "C": 1, "D": true}), vec![("C", "1"), ("D", "true")]),
-            ("ECS", "RunInstances", json!({"SecurityGroupIds": ["a"]}), vec![("SecurityGroupIds.1", "a")]),
-            ("ecs", "RunCommand", json!({"InstanceIds": ["a", "b"]}), vec![("InstanceId.1", "a"), ("InstanceId.2", "b")]),
-            ("ECS", "RunCommand", json!({"Parameters": {"a": 1}}), vec![("Parameters", r#"{"a":1}"#)]),
-            ("ECS", "describeinstances", json!({"InstanceIds": ["a"]}), vec![("InstanceIds", r#"["a"]"#)]),
-            ("ECS", "DescribeInstances", json!({"InstanceIds": "[\"a\"]"}), vec![("InstanceIds", r#"["a"]"#)]),
+            (
+                "ECS",
+                "RunInstances",
+                json!({"SystemDiskCategory": "x"}),
+                vec![("SystemDisk.Category", "x")],
+            ),
+            (
+                "ECS",
+                "RunInstances",
+                json!({"A": null, "B": "", "C": 1, "D": true}),
+                vec![("C", "1"), ("D", "true")],
+            ),
+            (
+                "ECS",
+                "RunInstances",
+                json!({"SecurityGroupIds": ["a"]}),
+                vec![("SecurityGroupIds.1", "a")],
+            ),
+            (
+                "ecs",
+                "RunCommand",
+                json!({"InstanceIds": ["a", "b"]}),
+                vec![("InstanceId.1", "a"), ("InstanceId.2", "b")],
+            ),
+            (
+                "ECS",
+                "RunCommand",
+                json!({"Parameters": {"a": 1}}),
+                vec![("Parameters", r#"{"a":1}"#)],
+            ),
+            (
+                "ECS",
+                "describeinstances",
+                json!({"InstanceIds": ["a"]}),
+                vec![("InstanceIds", r#"["a"]"#)],
+            ),
+            (
+                "ECS",
+                "DescribeInstances",
+                json!({"InstanceIds": "[\"a\"]"}),
+                vec![("InstanceIds", r#"["a"]"#)],
+            ),
             (
                 "ECS",
                 "RunInstances",
@@ -229,12 +265,24 @@ mod tests {
                 vec![("Tag.1.Key", "k"), ("Tag.1.Value", "v")],
             ),
             ("ECS", "DescribeImages", json!({"Filter2Key": "k"}), vec![("Filter.2.Key", "k")]),
-            ("ECS", "X", json!({"Filters": "k", "SystemDisk": "s"}), vec![("Filters", "k"), ("SystemDisk", "s")]),
+            (
+                "ECS",
+                "X",
+                json!({"Filters": "k", "SystemDisk": "s"}),
+                vec![("Filters", "k"), ("SystemDisk", "s")],
+            ),
             ("OOS", "StartExecution", json!({"Tags": {"k": "v"}}), vec![("Tags", r#"{"k":"v"}"#)]),
-            ("RDS", "X", json!({"SystemDiskCategory": "x", "Ids": ["a"]}), vec![("SystemDiskCategory", "x"), ("Ids.1", "a")]),
+            (
+                "RDS",
+                "X",
+                json!({"SystemDiskCategory": "x", "Ids": ["a"]}),
+                vec![("SystemDiskCategory", "x"), ("Ids.1", "a")],
+            ),
         ] {
-            let wire: Vec<_> =
-                wire.iter().map(|(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned())).collect();
+            let wire: Vec<_> = wire
+                .iter()
+                .map(|(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned()))
+                .collect();
             assert_eq!(of(service, api, parameters.clone()), wire, "{api} {parameters}");
         }
     }

@@ -623,6 +623,19 @@ impl Run {
         self.executions.range(format!("{id}.")..format!("{id}/")).next().is_some()
     }
 
+    /// The execution that a trigger started and that an execution belongs to, or is.
+    #[must_use]
+    pub fn firing_of(&self, id: &str) -> Option<&str> {
+        let mut next = self.executions.get(id);
+        while let Some(own) = next {
+            if matches!(own.origin, Origin::Trigger(_)) {
+                return Some(&own.id);
+            }
+            next = self.executions.get(own.parent.as_ref()?);
+        }
+        None
+    }
+
     /// A template of this run.
     #[must_use]
     pub fn template(&self, digest: &str) -> Option<&Arc<Loaded>> {
