@@ -13,6 +13,9 @@ use crate::template::{Action, Loop, Next, Task, Template};
 const MAX_NAME: usize = 200;
 const MAX_DESCRIPTION: usize = 2_000;
 
+/// How many characters of a loop's items are shown, so that its rate has room beside them.
+const MAX_ITEMS_NAME: usize = 24;
+
 /// How deep loops inside loops are taken apart. A deeper one is a single node.
 const MAX_DEPTH: usize = 8;
 
@@ -126,9 +129,6 @@ impl Builder {
             };
             self.link_success(task, own, following, &resolve);
             self.link_failure(task, own, following, ends, &resolve);
-            if task.on_cancel != Next::End {
-                self.link(own.exit, resolve(&task.on_cancel), EdgeKind::Cancel, None);
-            }
             if let Action::Loop { tasks } = &task.action
                 && let Some(first) = own.inner.first()
             {
@@ -181,8 +181,18 @@ impl Builder {
             Next::Next if following == ends.success && task.is_critical => ends.failed,
             next => resolve(next),
         };
-        let edge = Edge { from: own.exit, to, kind: EdgeKind::Error, label: None };
-        self.link_as(edge, task.on_error == Next::End);
+        let error = Edge { from: own.exit, to, kind: EdgeKind::Error, label: None };
+        let cancelled = (task.on_cancel != Next::End).then(|| resolve(&task.on_cancel));
+        match cancelled {
+            Some(cancelled) if cancelled == to && task.on_error != Next::End => {
+                self.link(own.exit, to, EdgeKind::ErrorOrCancel, None);
+            }
+            Some(cancelled) => {
+                self.link_as(error, task.on_error == Next::End);
+                self.link(own.exit, cancelled, EdgeKind::Cancel, None);
+            }
+            None => self.link_as(error, task.on_error == Next::End),
+        }
     }
 
     /// Mark what is reachable, and leave out what is too much or was not asked for.
@@ -343,7 +353,8 @@ fn in_english(text: &Value) -> Option<String> {
 
 /// `for each …, 10 at a time`.
 fn badge(looped: &Loop) -> String {
-    let items = format!("for each of {}", label::short(&looped.items));
+    let items = words::line(&label::short(&looped.items), MAX_ITEMS_NAME);
+    let items = format!("for each of {items}");
     let Some(rate) = &looped.rate else { return items };
     if property(rate, "Mode").is_some_and(|mode| mode.starts_with("Batch")) {
         return match property(rate, "Batch") {

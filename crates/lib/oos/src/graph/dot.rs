@@ -82,7 +82,7 @@ const fn attributes_of(kind: EdgeKind) -> &'static str {
         EdgeKind::Next => "weight=8",
         EdgeKind::Success | EdgeKind::Branch | EdgeKind::Otherwise => "weight=2",
         EdgeKind::Skip => "color=gray",
-        EdgeKind::Error => "style=dashed, color=\"#c0392b\"",
+        EdgeKind::Error | EdgeKind::ErrorOrCancel => "style=dashed, color=\"#c0392b\"",
         EdgeKind::Cancel => "style=dotted, color=\"#b9770e\"",
     }
 }

@@ -22,7 +22,7 @@ const MARGIN_PX: f64 = 16.0;
 pub(super) const BOW_PX: f64 = 26.0;
 
 /// How many characters of a line are drawn. The whole name is in the tooltip.
-const MAX_DRAWN: usize = 48;
+const MAX_DRAWN: usize = 52;
 
 /// A graph with places, in pixels.
 #[derive(Clone, Debug, Default)]

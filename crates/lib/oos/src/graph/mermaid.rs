@@ -25,12 +25,13 @@ impl Graph {
             let _ = writeln!(out, "    {class}");
         }
         self.mermaid_classes(&mut out);
-        for (kind, style) in [
-            (EdgeKind::Error, "stroke:#c0392b,stroke-dasharray:6 4"),
-            (EdgeKind::Cancel, "stroke:#b9770e,stroke-dasharray:2 3"),
-            (EdgeKind::Skip, "stroke:#888"),
+        for (class, style) in [
+            (EdgeKind::Error.name(), "stroke:#c0392b,stroke-dasharray:6 4"),
+            (EdgeKind::Cancel.name(), "stroke:#b9770e,stroke-dasharray:2 3"),
+            (EdgeKind::Skip.name(), "stroke:#888"),
         ] {
-            let numbers = self.edges.iter().enumerate().filter(|(_, edge)| edge.kind == kind);
+            let edges = self.edges.iter().enumerate();
+            let numbers = edges.filter(|(_, edge)| edge.kind.name() == class);
             let numbers: Vec<_> = numbers.map(|(at, _)| at.to_string()).collect();
             if !numbers.is_empty() {
                 let _ = writeln!(out, "    linkStyle {} {style}", numbers.join(","));
@@ -88,7 +89,7 @@ fn shape(at: NodeIndex, node: &Node) -> String {
 
 fn arrow(edge: &Edge) -> String {
     let arrow = match edge.kind {
-        EdgeKind::Error | EdgeKind::Cancel => "-.->",
+        EdgeKind::Error | EdgeKind::ErrorOrCancel | EdgeKind::Cancel => "-.->",
         _ => "-->",
     };
     let label = match edge.kind {

@@ -159,6 +159,8 @@ pub enum EdgeKind {
     Skip,
     /// After a failure.
     Error,
+    /// After a failure or a cancellation, where both lead to the same place.
+    ErrorOrCancel,
     /// After a cancellation.
     Cancel,
 }
@@ -173,7 +175,7 @@ impl EdgeKind {
             Self::Branch => "branch",
             Self::Otherwise => "otherwise",
             Self::Skip => "skip",
-            Self::Error => "error",
+            Self::Error | Self::ErrorOrCancel => "error",
             Self::Cancel => "cancel",
         }
     }

@@ -279,7 +279,7 @@ const fn look(kind: EdgeKind) -> Look {
         EdgeKind::Next | EdgeKind::Success => Look::Flow,
         EdgeKind::Branch | EdgeKind::Otherwise => Look::Branch,
         EdgeKind::Skip => Look::Skip,
-        EdgeKind::Error => Look::Error,
+        EdgeKind::Error | EdgeKind::ErrorOrCancel => Look::Error,
         EdgeKind::Cancel => Look::Cancel,
     }
 }

@@ -77,6 +77,9 @@ impl Graph {
             (EdgeKind::Branch | EdgeKind::Otherwise, _) => format!("{from}, otherwise {to}"),
             (EdgeKind::Skip, _) => format!("{from}, if skipped, then {to}"),
             (EdgeKind::Error, _) => format!("{from}, if it fails, then {to}"),
+            (EdgeKind::ErrorOrCancel, _) => {
+                format!("{from}, if it fails or is cancelled, then {to}")
+            }
             (EdgeKind::Cancel, _) => format!("{from}, if cancelled, then {to}"),
         }
     }

@@ -369,11 +369,20 @@ fn large_templates_have_a_picture_that_says_what_is_missing() {
     assert_eq!(Picture::of(&graph).boxes.len(), graph.nodes.len());
 }
 
+#[test]
+fn pictures_of_shipped_templates_keep_their_laws() {
+    for shipped in crate::library::SHIPPED {
+        check(shipped.name, &Graph::of(&crate::template::load(shipped.text).unwrap()));
+    }
+}
+
 /// For whoever wants to look at them: `KILN_PICTURES=DIR cargo test`.
 #[test]
 fn pictures_are_written_where_asked_for() {
     let Some(folder) = std::env::var_os("KILN_PICTURES") else { return };
-    for (name, template) in examples::all() {
+    let shipped = crate::library::SHIPPED.iter();
+    let shipped = shipped.map(|own| (own.name, crate::template::load(own.text).unwrap()));
+    for (name, template) in examples::all().into_iter().chain(shipped) {
         let file = std::path::Path::new(&folder).join(format!("{name}.svg"));
         std::fs::write(file, Graph::of(&template).svg()).unwrap();
     }

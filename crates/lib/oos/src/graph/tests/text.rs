@@ -10,7 +10,7 @@ use super::{call, to};
 use crate::expr::Expr;
 use crate::functions::Function;
 use crate::graph::{Edge, EdgeKind, Graph, LeftOut, MAX_EDGES, NodeKind, Options, label};
-use crate::template::{Action, Next};
+use crate::template::{Action, Next, Task};
 
 #[test]
 fn conditions_are_short_and_keep_their_meaning() {
@@ -111,6 +111,28 @@ fn a_last_task_that_goes_on_after_its_failure_has_failed_all_the_same() {
     assert_eq!(edges_of(&Graph::of(&template(vec![last.clone()])), "last")[1], failed);
     last.is_critical = false;
     assert_eq!(edges_of(&Graph::of(&template(vec![last])), "last")[1], end);
+}
+
+#[test]
+fn a_failure_and_a_cancellation_that_lead_to_one_place_are_one_edge() {
+    let edges = |own: Task| {
+        let graph = Graph::of(&template(vec![own, call("a", "A"), call("undo", "B")]));
+        edges_of(&graph, "make").into_iter().skip(1).collect::<Vec<_>>()
+    };
+    let make = || call("make", "A");
+    let to = |kind, name: &str| (kind, name.to_owned());
+    for (own, expected) in [
+        (make(), vec![]),
+        (make().on_error("undo"), vec![to(EdgeKind::Error, "undo")]),
+        (make().on_cancel("UNDO"), vec![to(EdgeKind::Cancel, "undo")]),
+        (make().on_error("undo").on_cancel("undo"), vec![to(EdgeKind::ErrorOrCancel, "undo")]),
+        (
+            make().on_error("undo").on_cancel("a"),
+            vec![to(EdgeKind::Error, "undo"), to(EdgeKind::Cancel, "a")],
+        ),
+    ] {
+        assert_eq!(edges(own), expected);
+    }
 }
 
 #[test]
