@@ -1,0 +1,169 @@
+//! Who advances a run, and what others want of it.
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::{Executions, after, fresh_token, now};
+use crate::once::{self, Once};
+use crate::records::{Token, TokenKey};
+use crate::{StoreError, Writer};
+
+impl Executions {
+    /// Take a run for a time. The answer is the token that each commit names; `None`: another owner
+    /// holds it, or there is no such run. An owner that takes a run again makes its older token
+    /// worthless.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn take_lease(
+        &self,
+        root: &str,
+        owner: &str,
+        for_: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let token = fresh_token();
+        let mut writer = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE oos_runs SET lease = $1, owner = $2, until = $3 \
+             WHERE root = $4 AND (until <= $5 OR owner = $2)",
+        )
+        .bind(&token)
+        .bind(owner)
+        .bind(after(for_))
+        .bind(root)
+        .bind(now())
+        .execute(&mut *writer)
+        .await?;
+        writer.commit().await?;
+        Ok((done.rows_affected() > 0).then_some(token))
+    }
+
+    /// Hold a run for longer. `false`: the token is worth nothing any more.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn renew_lease(
+        &self,
+        root: &str,
+        token: &str,
+        for_: Duration,
+    ) -> Result<bool, StoreError> {
+        let mut writer = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE oos_runs SET until = $1 WHERE root = $2 AND lease = $3 AND lease <> ''",
+        )
+        .bind(after(for_))
+        .bind(root)
+        .bind(token)
+        .execute(&mut *writer)
+        .await?;
+        writer.commit().await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Give a run back. With a token that is worth nothing any more, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn release_lease(&self, root: &str, token: &str) -> Result<(), StoreError> {
+        let mut writer = self.database.begin().await?;
+        sqlx::query(
+            "UPDATE oos_runs SET lease = '', owner = '', until = 0 WHERE root = $1 AND lease = $2",
+        )
+        .bind(root)
+        .bind(token)
+        .execute(&mut *writer)
+        .await?;
+        writer.commit().await
+    }
+
+    /// Give back all that an owner holds: for a process that was started again under its name.
+    /// Returns how many runs that were.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn release_of(&self, owner: &str) -> Result<u64, StoreError> {
+        let mut writer = self.database.begin().await?;
+        let done = sqlx::query(
+            "UPDATE oos_runs SET lease = '', owner = '', until = 0 \
+             WHERE owner = $1 AND owner <> ''",
+        )
+        .bind(owner)
+        .execute(&mut *writer)
+        .await?;
+        writer.commit().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Leave word for whoever advances a run. The answer is the item's number, which grows within
+    /// the run and is never given out again. With a client token, a repeated request does nothing
+    /// and gets the first answer.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no such run, `Unavailable`, `Refused`.
+    pub async fn put(
+        &self,
+        root: &str,
+        item: &str,
+        token: Option<&(TokenKey, Token)>,
+    ) -> Result<Once<i64>, StoreError> {
+        let mut writer = self.database.begin().await?;
+        if !once::claim(&mut writer, token).await? {
+            return once::recall(&self.database, writer, token).await;
+        }
+        let position = next_item(&mut writer, root).await?;
+        sqlx::query("INSERT INTO oos_inbox (root, position, item) VALUES ($1, $2, $3)")
+            .bind(root)
+            .bind(position)
+            .bind(item)
+            .execute(&mut *writer)
+            .await?;
+        writer.commit().await?;
+        Ok(Once::Done(position))
+    }
+
+    /// What a run has not taken notice of yet, oldest first, by number.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn inbox(&self, root: &str) -> Result<Vec<(i64, String)>, StoreError> {
+        let rows =
+            sqlx::query("SELECT position, item FROM oos_inbox WHERE root = $1 ORDER BY position")
+                .bind(root)
+                .fetch_all(self.database.pool())
+                .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+    }
+
+    /// The runs that an owner holds and that have something in their inbox, so that one question
+    /// finds what other processes put there.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn called(&self, owner: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT root FROM oos_runs r WHERE owner = $1 \
+             AND EXISTS (SELECT 1 FROM oos_inbox i WHERE i.root = r.root) ORDER BY root",
+        )
+        .bind(owner)
+        .fetch_all(self.database.pool())
+        .await?)
+    }
+}
+
+async fn next_item(writer: &mut Writer, root: &str) -> Result<i64, StoreError> {
+    let row = sqlx::query("UPDATE oos_runs SET inbox = inbox + 1 WHERE root = $1 RETURNING inbox")
+        .bind(root)
+        .fetch_optional(&mut **writer)
+        .await?;
+    let row = row.ok_or_else(|| StoreError::NotFound { what: format!("run {root}") })?;
+    Ok(row.try_get(0)?)
+}
