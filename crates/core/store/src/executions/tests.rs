@@ -124,6 +124,8 @@ async fn leases(database: Database) {
     assert_eq!(take("b", LONG).await, None, "a token without worth gives nothing back");
     executions.release_lease("e", &second).await.unwrap();
     assert!(!renew("").await);
+    let unheld = executions.commit(&[step("e", "")]).await.unwrap();
+    assert_eq!(unheld, [false], "nobody holds it, so nobody may write to it");
     let short = take("b", Duration::from_millis(1)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     // Nobody came for it, so it is still the holder's.
