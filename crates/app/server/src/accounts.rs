@@ -17,20 +17,22 @@ pub(crate) struct Caller {
     pub(crate) account: String,
     /// The user within the account, for logs.
     pub(crate) user: String,
-    policies: Arc<[Policy]>,
+    /// Sets of policies, each of which has to allow what is done.
+    policies: Vec<Arc<[Policy]>>,
 }
 
 impl Caller {
     /// A caller of an account with policies.
     #[must_use]
     pub(crate) fn new(account: String, user: String, policies: Vec<Policy>) -> Self {
-        Self { account, user, policies: policies.into() }
+        Self { account, user, policies: vec![policies.into()] }
     }
 
     /// Whether the policies allow `action` (`ecs:ImportImage`) on `resource`.
     #[must_use]
     pub(crate) fn may(&self, action: &str, resource: &str) -> bool {
-        decide(&self.policies, action, resource) == Decision::Allowed
+        let allows = |set: &Arc<[Policy]>| decide(set, action, resource) == Decision::Allowed;
+        !self.policies.is_empty() && self.policies.iter().all(allows)
     }
 }
 
@@ -113,6 +115,19 @@ pub(crate) enum Assumed {
 }
 
 impl State {
+    /// A user of an account, for what is done in its name without one of its keys; `None` where it
+    /// has no key that is switched on. Policies belong to keys: where they differ, what all of them
+    /// allow is allowed, so that no key gives more than itself.
+    #[must_use]
+    pub(crate) fn user(&self, account: &str, user: &str) -> Option<Caller> {
+        let keys = self.keys.values().filter(|key| !key.is_disabled).map(|key| &key.caller);
+        let own: Vec<&Caller> =
+            keys.filter(|it| it.account == account && it.user == user).collect();
+        let policies = own.iter().flat_map(|caller| caller.policies.clone()).collect();
+        let first = own.first()?;
+        Some(Caller { account: first.account.clone(), user: first.user.clone(), policies })
+    }
+
     /// Whether a role of an account may do `action` on an object of a bucket.
     #[must_use]
     pub(crate) fn assume(
@@ -147,6 +162,35 @@ mod tests {
         assert_eq!(accounts.now().keys.len(), 1);
         accounts.replace(State::default());
         assert!(accounts.now().keys.is_empty());
+    }
+
+    #[test]
+    fn a_user_may_what_all_of_its_keys_may() {
+        let policy = |action: &str| {
+            let statement = r#"{"Effect":"Allow","Action":"ACTION","Resource":"*"}"#;
+            let text = format!(r#"{{"Version":"1","Statement":[{statement}]}}"#);
+            Policy::parse(&text.replace("ACTION", action)).unwrap()
+        };
+        let key = |user: &str, policies: Vec<Policy>, is_disabled: bool| Key {
+            secret: String::new(),
+            is_disabled,
+            caller: Caller::new("1".into(), user.into(), policies),
+        };
+        let keys = [
+            ("a".into(), key("u", vec![policy("ecs:*")], false)),
+            ("b".into(), key("u", vec![policy("ecs:DescribeImages")], false)),
+            ("c".into(), key("gone", vec![policy("ecs:*")], true)),
+        ];
+        let state = State { keys: keys.into(), ..State::default() };
+        let user = state.user("1", "u").unwrap();
+        assert!(user.may("ecs:DescribeImages", "*"));
+        assert!(
+            !user.may("ecs:DeleteImage", "*"),
+            "the narrow key must not gain from the wide one"
+        );
+        for (account, user) in [("1", "gone"), ("2", "u"), ("1", "nobody")] {
+            assert!(state.user(account, user).is_none(), "{account} {user}");
+        }
     }
 
     #[test]

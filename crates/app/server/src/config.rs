@@ -84,6 +84,8 @@ pub struct Config {
     pub work: Work,
     /// What one account may have.
     pub quota: Quotas,
+    /// Templates and their calls.
+    pub oos: OosSettings,
     /// Regions with their stores.
     pub region: Vec<Region>,
     /// Buckets.
@@ -105,6 +107,7 @@ impl Default for Config {
             log: Log::default(),
             work: Work::default(),
             quota: Quotas::default(),
+            oos: OosSettings::default(),
             region: Vec::new(),
             bucket: Vec::new(),
             account: Vec::new(),
@@ -166,6 +169,19 @@ impl Default for Work {
     fn default() -> Self {
         Self { concurrency: 8, threads: 0, zstd_level: 3, gc_hours: 1 }
     }
+}
+
+/// Templates and their calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OosSettings {
+    /// Where calls go that kiln has no action for, with the access key of the SDKs' environment
+    /// variables; nowhere where it is empty.
+    pub endpoint: String,
+    /// Hosts that webhooks, HTTP requests of templates and `TemplateURL` may go to.
+    pub allowed_hosts: Vec<String>,
+    /// Folders of further templates and cloud product actions, which all accounts see as public.
+    pub templates: Vec<PathBuf>,
 }
 
 /// A bucket of the OSS API.

@@ -1,4 +1,4 @@
-//! The image service over HTTP: the ECS API, the OSS API, and what an operator needs to see.
+//! The image service over HTTP: the ECS, OOS and OSS APIs, and what an operator needs to see.
 //!
 //! This crate knows HTTP and configuration. What an action does is in `kiln-factory`, what it looks
 //! like on the wire in `kiln-ecs` and `kiln-oss`.
@@ -11,6 +11,7 @@ mod ecs;
 mod first_key;
 mod listen;
 mod metrics;
+mod oos_api;
 mod ops;
 pub mod oss;
 mod regions;

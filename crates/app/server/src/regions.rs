@@ -50,10 +50,12 @@ pub struct Quotas {
     pub images: u64,
     /// Accounts that one image may be shared with.
     pub shares: u64,
+    /// Executions of templates that have not ended.
+    pub executions: u64,
 }
 
 impl Default for Quotas {
     fn default() -> Self {
-        Self { images: 100_000, shares: 50 }
+        Self { images: 100_000, shares: 50, executions: 10_000 }
     }
 }

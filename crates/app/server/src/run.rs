@@ -11,8 +11,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use axum_server::Handle;
 use jiff::Timestamp;
+use kiln_factory::executions::{Clock, Engine, Executions, RpcCaller, RpcSettings, Shelf, Web};
 use kiln_factory::images::{self, Collected, Images, Settings};
-use kiln_store::{Blobs, Buckets, Database, Journal, Records};
+use kiln_store::{Blobs, Buckets, Database, Journal, Parameters, Records, Tags, Templates};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -22,6 +23,7 @@ use crate::config::{Config, LogFormat};
 use crate::ecs::{self, Service};
 use crate::listen::{self, Bound};
 use crate::metrics::Metrics;
+use crate::oos_api::{InProcess, Oos, StoreLibrary};
 use crate::oss::{self, OssState};
 use crate::regions::Regions;
 use crate::{first_key, ops};
@@ -127,7 +129,7 @@ impl Stores {
     }
 
     /// Start the work on what is kept here.
-    async fn start(&self, config: &Config, node: &str) -> Result<Images> {
+    async fn start(&self, config: &Config, journal: Arc<Journal>) -> Result<Images> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let settings = Settings {
             program: std::env::current_exe().context("the program")?,
@@ -136,11 +138,59 @@ impl Stores {
             threads: if config.work.threads == 0 { threads } else { config.work.threads },
             zstd_level: config.work.zstd_level,
         };
-        let journal = Journal::resume(self.database.clone(), node).await.context("the journal")?;
-        let journal = Arc::new(journal);
         let (records, buckets) = (self.records.clone(), self.buckets.clone());
         Ok(Images::start(records, journal, buckets, self.blobs.clone(), settings).await?)
     }
+}
+
+/// What templates run with, and who answers their calls.
+///
+/// The caller is told of the service once that is there: what an execution calls before is
+/// answered as a passing failure, and called again.
+async fn oos(
+    config: &Config,
+    database: &Database,
+    journal: Arc<Journal>,
+    node: &str,
+) -> Result<(Oos, Arc<InProcess>)> {
+    let mut shelf = Shelf::shipped();
+    for folder in &config.oos.templates {
+        shelf.add(folder).context("the templates")?;
+    }
+    for (path, why) in shelf.unread() {
+        tracing::warn!(path = %path.display(), why, "a file is no template");
+    }
+    let shelf = Arc::new(shelf);
+    let allowed = config.oos.allowed_hosts.clone();
+    let remote = match config.oos.endpoint.as_str() {
+        "" => None,
+        endpoint => {
+            let endpoint = Some(endpoint.to_owned());
+            let settings = RpcSettings { endpoint, allowed_hosts: allowed.clone() };
+            Some(RpcCaller::from_environment(settings).context("oos.endpoint")?)
+        }
+    };
+    let web = Arc::new(Web::new(allowed, "add to oos.allowed_hosts"));
+    let caller = Arc::new(InProcess::new(remote, Arc::clone(&web)));
+    let templates = Templates::new(database.clone());
+    let parameters = Parameters::new(database.clone());
+    let library = StoreLibrary {
+        shelf: Arc::clone(&shelf),
+        templates: templates.clone(),
+        parameters: parameters.clone(),
+    };
+    let executions = Executions::open(
+        database.clone(),
+        Arc::clone(&caller) as Arc<dyn kiln_factory::executions::Caller>,
+        Arc::new(library),
+        Clock::real(),
+        kiln_oos::run::Settings::default(),
+        node,
+    );
+    let executions = executions.await.context("the executions")?;
+    let engine = Engine::start(executions.clone(), journal).await.context("the executions")?;
+    let tags = Tags::new(database.clone());
+    Ok((Oos { executions, engine, shelf, templates, parameters, tags, web }, caller))
 }
 
 type Reload = Box<dyn Fn() -> Result<Config> + Send + Sync>;
@@ -155,17 +205,22 @@ async fn run(mut config: Config, reload: Reload) -> Result<()> {
     let oss_listener = Bound::new(config.oss_listen, "the OSS API")?;
     let ops = Bound::new(config.ops_listen, "health and metrics")?;
     let stores = Stores::open(&config).await?;
-    let images = stores.start(&config, &state.node).await?;
+    let journal = Journal::resume(stores.database.clone(), &state.node).await;
+    let journal = Arc::new(journal.context("the journal")?);
+    let images = stores.start(&config, Arc::clone(&journal)).await?;
+    let (oos, caller) = oos(&config, &stores.database, journal, &state.node).await?;
     let Stores { database, records, buckets, .. } = stores;
     let service = Arc::new(Service {
         database,
         records,
         images,
+        oos,
         regions: Regions::new(config.region.clone()),
         quotas: config.quota,
         accounts: accounts.clone(),
         metrics: Arc::new(Metrics::default()),
     });
+    caller.serve(&service);
     if let Some(shown) = shown {
         std::io::stdout().write_all(shown.as_bytes()).context("standard output")?;
     }
@@ -233,6 +288,9 @@ fn background(service: &Arc<Service>, config: &Config) -> JoinSet<()> {
             if let Err(error) = shared.images.resume().await {
                 tracing::warn!(%error, "tasks were not looked through");
             }
+            if let Err(error) = shared.oos.engine.resume(false).await {
+                tracing::warn!(%error, "executions were not looked through");
+            }
         }
     });
     let hours = config.work.gc_hours;
@@ -266,5 +324,6 @@ async fn end(
     handle.graceful_shutdown(Some(GRACE));
     while servers.join_next().await.is_some() {}
     // Work that is cut off goes on with the next start, so it is not waited for.
+    service.oos.engine.shutdown(Duration::from_secs(1)).await;
     service.images.shutdown(Duration::from_secs(1)).await;
 }

@@ -367,7 +367,7 @@ async fn write_task(
     if done.rows_affected() == 0 { Err(StoreError::Conflict) } else { Ok(()) }
 }
 
-async fn remember(
+pub(crate) async fn remember(
     writer: &mut AnyConnection,
     key: &TokenKey,
     token: &Token,

@@ -1,5 +1,7 @@
 //! From an HTTP request to an action and back: what every request goes through, in the order of the
 //! public gateway: method, common parameters, key, time, signature, nonce, version, action.
+//!
+//! Two APIs are served here, told apart by the version of the request: that of ECS and that of OOS.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,13 +18,38 @@ use kiln_ecs::params::parse;
 use kiln_ecs::sign::{self, AuthError, Scheme, check_time, v1, v3};
 use sha2::{Digest as _, Sha256};
 
-use super::actions::Answer;
+use super::actions::{Answer, Handler};
 use super::nonces::{Nonces, Seen};
 use super::{Call, Service, actions};
 use crate::accounts::Key;
+use crate::oos_api;
 
-/// The version of the API that is served.
+/// The version of the ECS API.
 const VERSION: &str = "2014-05-26";
+
+/// Which of the two APIs a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Ecs,
+    Oos,
+}
+
+impl Api {
+    fn of(version: &str) -> Result<Self, AuthError> {
+        match version {
+            VERSION => Ok(Self::Ecs),
+            oos_api::VERSION => Ok(Self::Oos),
+            _ => Err(AuthError::Version),
+        }
+    }
+
+    fn find(self, action: &str) -> Option<(&'static str, Handler)> {
+        match self {
+            Self::Ecs => actions::find(action),
+            Self::Oos => oos_api::find(action),
+        }
+    }
+}
 
 /// The largest body: parameters only.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -36,7 +63,7 @@ struct Gateway {
     nonces: Nonces,
 }
 
-/// The routes of the ECS API.
+/// The routes of the ECS and the OOS API: any path.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     let gateway = Arc::new(Gateway { service, nonces: Nonces::default() });
     Router::new().fallback(serve).with_state(gateway)
@@ -227,7 +254,7 @@ impl Gateway {
         let passed = self.admit(received, &accounts.keys);
         ended.result = match passed {
             Err(error) => Err(error.into()),
-            Ok((key, action)) => {
+            Ok((key, api, action)) => {
                 ended.account.clone_from(&key.caller.account);
                 ended.user.clone_from(&key.caller.user);
                 let call = Call {
@@ -238,10 +265,14 @@ impl Gateway {
                     pairs: &received.pairs,
                     host: received.host(),
                 };
-                match actions::find(action) {
+                match api.find(action) {
                     Some((name, handler)) => {
                         name.clone_into(&mut ended.action);
-                        match actions::check::owner(call.pairs) {
+                        let checked = match api {
+                            Api::Ecs => actions::check::owner(call.pairs),
+                            Api::Oos => Ok(()),
+                        };
+                        match checked {
                             Ok(()) => handler(&call).await,
                             Err(error) => Err(error),
                         }
@@ -258,7 +289,7 @@ impl Gateway {
         &self,
         received: &'a Received,
         keys: &'a std::collections::BTreeMap<String, Key>,
-    ) -> Result<(&'a Key, &'a str), AuthError> {
+    ) -> Result<(&'a Key, Api, &'a str), AuthError> {
         if received.method != Method::GET && received.method != Method::POST {
             return Err(AuthError::HttpMethod);
         }
@@ -285,11 +316,9 @@ impl Gateway {
             Seen::Full => return Err(AuthError::Throttled),
             Seen::TooLong => return Err(AuthError::Incomplete),
         }
-        if common.version != VERSION {
-            return Err(AuthError::Version);
-        }
+        let api = Api::of(common.version)?;
         Format::choose(received.parameter("Format"), received.header("accept"), scheme)?;
-        Ok((key, common.action))
+        Ok((key, api, common.action))
     }
 }
 

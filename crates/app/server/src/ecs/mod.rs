@@ -14,10 +14,14 @@ use kiln_factory::images::Images;
 use kiln_store::{Database, Records};
 use serde::de::DeserializeOwned;
 
+#[cfg(test)]
+pub(crate) use self::actions::testing;
+pub(crate) use self::actions::{Answer, Handler, find as find_action, store_error, token_of};
 pub(crate) use self::gateway::router;
 use crate::accounts::{Accounts, Assumed, Caller, State};
 
 use crate::metrics::Metrics;
+use crate::oos_api::Oos;
 use crate::regions::{Quotas, Region, Regions};
 
 /// What actions work with.
@@ -26,6 +30,7 @@ pub(crate) struct Service {
     pub(crate) database: Database,
     pub(crate) records: Records,
     pub(crate) images: Images,
+    pub(crate) oos: Oos,
     pub(crate) regions: Regions,
     pub(crate) quotas: Quotas,
     pub(crate) accounts: Accounts,

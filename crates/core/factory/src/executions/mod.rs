@@ -7,6 +7,7 @@
 mod caller;
 mod clock;
 mod driver;
+mod engine;
 mod rows;
 mod rpc;
 mod service;
@@ -18,7 +19,9 @@ pub mod wire;
 pub use self::caller::{Caller, Later, Library, interrupted, only_reads};
 pub use self::clock::Clock;
 pub use self::driver::{Drive, Watch};
-pub use self::rpc::{NoCaller, RpcCaller, RpcSettings};
+pub use self::engine::Engine;
+pub(crate) use self::engine::orchestrations;
+pub use self::rpc::{NoCaller, RpcCaller, RpcSettings, Web};
 pub use self::service::{Executions, Failure, Result, StartSpec, root_of};
 pub use self::shelf::{Kept, Shelf, ShelfError, ShelfLibrary, signature};
 pub use self::sim::{SimCaller, WorldFileError};

@@ -29,7 +29,7 @@ pub struct RpcSettings {
 pub struct RpcCaller {
     settings: RpcSettings,
     credentials: Credentials,
-    http: ureq::Agent,
+    web: Web,
 }
 
 impl std::fmt::Debug for RpcCaller {
@@ -58,7 +58,8 @@ impl RpcCaller {
         if let Some(endpoint) = &settings.endpoint {
             Endpoint::parse(endpoint)?;
         }
-        Ok(Self { settings, credentials, http: agent() })
+        let web = Web::new(settings.allowed_hosts.clone(), "allow it by --allow-host");
+        Ok(Self { settings, credentials, web })
     }
 
     fn client(&self, request: &Request) -> Result<Client, CallError> {
@@ -72,14 +73,41 @@ impl RpcCaller {
     }
 }
 
-/// A client for webhooks: no redirects, which would lead past the list of allowed hosts.
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_global(Some(HTTP_TIMEOUT))
-        .build()
-        .into()
+/// Sends the HTTP requests of templates, to hosts that are allowed and to no others.
+#[derive(Debug)]
+pub struct Web {
+    agent: ureq::Agent,
+    allowed: Vec<String>,
+    hint: &'static str,
+}
+
+impl Web {
+    /// Requests to the hosts `allowed`. `hint` says how another one is allowed, without its name.
+    #[must_use]
+    pub fn new(allowed: Vec<String>, hint: &'static str) -> Self {
+        // No redirects, which would lead past the list of allowed hosts.
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(HTTP_TIMEOUT))
+            .build();
+        Self { agent: agent.into(), allowed, hint }
+    }
+
+    /// Send a request, where its host is allowed.
+    ///
+    /// # Errors
+    ///
+    /// What is to be told, where it is not, or no answer comes.
+    pub async fn send(&self, request: &HttpRequest) -> Result<HttpAnswer, String> {
+        let host = host_of(&request.url)?;
+        if !self.allowed.iter().any(|own| own.eq_ignore_ascii_case(&host)) {
+            return Err(format!("requests to {host} are not allowed; {} {host}", self.hint));
+        }
+        let (agent, request) = (self.agent.clone(), request.clone());
+        let sent = tokio::task::spawn_blocking(move || send(&agent, request));
+        sent.await.map_err(|error| error.to_string())?
+    }
 }
 
 fn refused(code: &str, message: String) -> ApiError {
@@ -135,45 +163,32 @@ impl Caller for RpcCaller {
     }
 
     fn http<'a>(&'a self, request: &'a HttpRequest) -> Later<'a, Result<HttpAnswer, String>> {
-        Box::pin(send(self.http.clone(), &self.settings.allowed_hosts, request))
+        Box::pin(self.web.send(request))
     }
 }
 
-/// Send an HTTP request of a template, where its host is allowed.
-async fn send(
-    agent: ureq::Agent,
-    allowed: &[String],
-    request: &HttpRequest,
-) -> Result<HttpAnswer, String> {
-    let host = host_of(&request.url)?;
-    if !allowed.iter().any(|own| own.eq_ignore_ascii_case(&host)) {
-        return Err(format!("requests to {host} are not allowed; allow it by --allow-host {host}"));
-    }
-    let request = request.clone();
-    let sent = tokio::task::spawn_blocking(move || {
-        let mut builder = ureq::http::Request::builder().method(request.method.as_str());
-        let query = request.query.iter().map(|(name, value)| {
-            let enc = kiln_ecs::sign::enc;
-            format!("{}={}", enc(name), enc(value))
-        });
-        let query = query.collect::<Vec<_>>().join("&");
-        let mark = if request.url.contains('?') { '&' } else { '?' };
-        builder = builder.uri(match query.is_empty() {
-            true => request.url.clone(),
-            false => format!("{}{mark}{query}", request.url),
-        });
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
-        let built = builder.body(request.body.unwrap_or_default());
-        let built = built.map_err(|error| error.to_string())?;
-        let mut answer = agent.run(built).map_err(|error| error.to_string())?;
-        let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_HTTP_ANSWER).read_to_vec();
-        let body = body.map_err(|error| error.to_string())?;
-        Ok(HttpAnswer { status, body: String::from_utf8_lossy(&body).into_owned() })
+fn send(agent: &ureq::Agent, request: HttpRequest) -> Result<HttpAnswer, String> {
+    let mut builder = ureq::http::Request::builder().method(request.method.as_str());
+    let query = request.query.iter().map(|(name, value)| {
+        let enc = kiln_ecs::sign::enc;
+        format!("{}={}", enc(name), enc(value))
     });
-    sent.await.map_err(|error| error.to_string())?
+    let query = query.collect::<Vec<_>>().join("&");
+    let mark = if request.url.contains('?') { '&' } else { '?' };
+    builder = builder.uri(match query.is_empty() {
+        true => request.url.clone(),
+        false => format!("{}{mark}{query}", request.url),
+    });
+    for (name, value) in &request.headers {
+        builder = builder.header(name, value);
+    }
+    let built = builder.body(request.body.unwrap_or_default());
+    let built = built.map_err(|error| error.to_string())?;
+    let mut answer = agent.run(built).map_err(|error| error.to_string())?;
+    let status = answer.status().as_u16();
+    let body = answer.body_mut().with_config().limit(MAX_HTTP_ANSWER).read_to_vec();
+    let body = body.map_err(|error| error.to_string())?;
+    Ok(HttpAnswer { status, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// The host of an http or https URL, without port.

@@ -9,8 +9,8 @@ use kiln_oos::run::{
     Context, Event, Found, Loaded, LogEntry, Notice, Refused, Run, Settings, Start,
 };
 use kiln_store::{
-    Committer, Database, ExecutionQuery, Executions as Records, Listing, LogQuery, LogRow,
-    StoreError, TaskExecutionQuery,
+    Committer, Database, ExecutionQuery, Executions as Records, Listing, LogQuery, LogRow, Once,
+    StoreError, TaskExecutionQuery, Token, TokenKey,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -179,6 +179,26 @@ impl Executions {
     ///
     /// Where the parameters do not fit, or the database cannot be written.
     pub async fn create(&self, id: &str, spec: StartSpec) -> Result<ExecutionView> {
+        match self.create_once(id, spec, "", |_| None).await? {
+            Once::Done(view) => Ok(view),
+            // Nothing is remembered without a token.
+            Once::Before(_) | Once::Mismatch => Err(StoreError::Conflict.into()),
+        }
+    }
+
+    /// As [`Self::create`], once for the client token that `token` makes of the new execution, and
+    /// linked below the execution `parent` where that is not empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::create`].
+    pub async fn create_once(
+        &self,
+        id: &str,
+        spec: StartSpec,
+        parent: &str,
+        token: impl FnOnce(&ExecutionView) -> Option<(TokenKey, Token)>,
+    ) -> Result<Once<ExecutionView>> {
         let start = Start {
             id: id.to_owned(),
             template: spec.template.template,
@@ -193,12 +213,18 @@ impl Executions {
         let changes = run.take_changes();
         let mut batch = driver::batch(&run, "", &changes, Vec::new())?;
         for row in &mut batch.executions {
+            parent.clone_into(&mut row.parent);
             spec.description.clone_into(&mut row.description);
             spec.resource_group.clone_into(&mut row.resource_group);
             row.tags = spec.tags.clone();
         }
-        self.inner.records.create(&batch, None, None).await?;
-        Ok(ExecutionView::of(&run, run.root()))
+        let view = ExecutionView::of(&run, run.root());
+        let token = token(&view);
+        Ok(match self.inner.records.create(&batch, None, token.as_ref()).await? {
+            Once::Done(_) => Once::Done(view),
+            Once::Before(answer) => Once::Before(answer),
+            Once::Mismatch => Once::Mismatch,
+        })
     }
 
     /// Drive a run in this process until it is over. With `stays`, waits are waited for however
@@ -280,12 +306,45 @@ impl Executions {
     ///
     /// Where it has none that waits.
     pub async fn fire(&self, root: &str, content: Value) -> Result<()> {
+        self.fire_once(root, content, None).await.map(|_| ())
+    }
+
+    /// As [`Self::fire`], once for a client token.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fire`].
+    pub async fn fire_once(
+        &self,
+        root: &str,
+        content: Value,
+        token: Option<&(TokenKey, Token)>,
+    ) -> Result<Once<()>> {
         let run = self.load(root).await?;
         if run.root().trigger.is_none() || run.is_over() {
             let told = "the execution has no trigger that waits".to_owned();
             return Err(Refused::State(told).into());
         }
-        self.put(root, &Inbox::Fire { content }).await
+        self.put_once(root, &Inbox::Fire { content }, token).await
+    }
+
+    /// Whether a root execution is there, ended or not.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn is_recorded(&self, root: &str) -> Result<bool> {
+        Ok(self.inner.records.load(root, true).await?.is_some())
+    }
+
+    /// The text of the template that an execution runs.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn template_of(&self, view: &ExecutionView) -> Result<Option<String>> {
+        let stored = self.inner.records.load(root_of(&view.id), true).await?;
+        Ok(stored.and_then(|mut stored| stored.templates.remove(&view.template)))
     }
 
     /// An execution as it is shown.
@@ -367,12 +426,41 @@ impl Executions {
         Ok(())
     }
 
+    /// Whether somebody drives the run that an execution belongs to.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be written: it is seen by trying to take the lease.
+    pub async fn is_driven(&self, execution: &str) -> Result<bool> {
+        let root = root_of(execution);
+        match driver::take_lease(&self.inner, root).await? {
+            Some(lease) => {
+                self.inner.records.release_lease(root, &lease).await?;
+                Ok(false)
+            }
+            None => Ok(true),
+        }
+    }
+
     async fn put(&self, root: &str, item: &Inbox) -> Result<()> {
+        self.put_once(root, item, None).await.map(|_| ())
+    }
+
+    async fn put_once(
+        &self,
+        root: &str,
+        item: &Inbox,
+        token: Option<&(TokenKey, Token)>,
+    ) -> Result<Once<()>> {
         let text =
             serde_json::to_string(item).map_err(|error| Failure::Records(error.to_string()))?;
-        self.inner.records.put(root, &text, None).await?;
+        let put = self.inner.records.put(root, &text, token).await?;
         self.inner.bell(root).notify_one();
-        Ok(())
+        Ok(match put {
+            Once::Done(_) => Once::Done(()),
+            Once::Before(answer) => Once::Before(answer),
+            Once::Mismatch => Once::Mismatch,
+        })
     }
 }
 

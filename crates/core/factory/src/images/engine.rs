@@ -189,8 +189,10 @@ fn ending(
     })
 }
 
+/// All orchestrations of the journal: any runtime may be handed a turn of any of them.
 fn orchestrations() -> OrchestrationRegistry {
     OrchestrationRegistry::builder()
+        .merge(crate::executions::orchestrations())
         .register("import", |context: OrchestrationContext, input: String| async move {
             let job: Job = serde_json::from_str(&input).map_err(text)?;
             let outcome = steps(&context, &job, "import").await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::{AnyConnection, Row};
 
 use super::{Batch, ExecutionRow, Executions, TaskRow, now};
-use crate::rows::{Insert, Value, chunks, numbers, statement, tuples};
+use crate::rows::{Insert, Value, chunks, numbers, statement};
 use crate::{Dialect, StoreError, tags};
 
 const EXECUTIONS: Insert = Insert {
@@ -300,10 +300,10 @@ async fn forget_items(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<
         .flat_map(|batch| batch.inbox_done.iter().map(|position| (&batch.root, *position)))
         .collect();
     for chunk in chunks(&items) {
-        let sql = format!(
-            "DELETE FROM oos_inbox WHERE (root, position) IN (VALUES {})",
-            tuples(chunk.len(), 2)
-        );
+        // Not by a list of pairs, for which SQLite would read the whole table.
+        let item = |n: usize| format!("(root = ${} AND position = ${})", 2 * n + 1, 2 * n + 2);
+        let items: Vec<String> = (0..chunk.len()).map(item).collect();
+        let sql = format!("DELETE FROM oos_inbox WHERE {}", items.join(" OR "));
         let values: Vec<Value<'_>> = chunk
             .iter()
             .flat_map(|(root, position)| [Value::from(*root), Value::from(*position)])

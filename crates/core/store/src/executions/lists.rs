@@ -265,7 +265,9 @@ impl Executions {
         query: &TaskExecutionQuery,
     ) -> Result<Listing<TaskRow>, StoreError> {
         let mut filter = Filter::new(self.database.dialect());
-        filter.and("root IN (SELECT root FROM oos_runs WHERE account = {})", &query.account);
+        let is_own = "EXISTS (SELECT 1 FROM oos_runs r \
+             WHERE r.root = oos_tasks.root AND r.account = {})";
+        filter.and(is_own, &query.account);
         filter.some("execution = {}", query.execution.as_ref());
         filter.some("id = {}", query.id.as_ref());
         filter.some("name = {}", query.name.as_ref());

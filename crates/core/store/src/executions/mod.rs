@@ -20,6 +20,8 @@ mod leases;
 mod lists;
 
 #[cfg(test)]
+mod list_tests;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;

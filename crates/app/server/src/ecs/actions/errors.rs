@@ -5,7 +5,7 @@ use kiln_store::StoreError;
 
 /// The store's error as a client sees it. Its cause goes to the log only.
 #[must_use]
-pub(super) fn store(error: StoreError) -> ApiError {
+pub(crate) fn store(error: StoreError) -> ApiError {
     let answer = match &error {
         StoreError::Conflict => {
             let message = "Request was denied due to conflict with a previous request.";

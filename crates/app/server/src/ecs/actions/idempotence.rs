@@ -70,13 +70,7 @@ pub(super) async fn begin(
     token: Option<&str>,
 ) -> Result<Attempt, ApiError> {
     let Some(token) = token else { return Ok(Attempt::Plain) };
-    let key = TokenKey {
-        account: call.account().to_owned(),
-        region: region.to_owned(),
-        action: call.action.to_owned(),
-        token: token.to_owned(),
-    };
-    let parameters = digest(call.pairs);
+    let (key, parameters) = token_of(call, region, token);
     match call.service.records.token(&key).await.map_err(errors::store)? {
         None => Ok(Attempt::First(First { key, parameters })),
         Some(known) if known.parameters == parameters => Ok(Attempt::Repeated(known.answer)),
@@ -104,6 +98,18 @@ pub(super) async fn or_answered(
         Attempt::Repeated(answer) => Ok(answer),
         _ => Err(api_error(of, &refusal)),
     }
+}
+
+/// What a client token is kept by, and the digest of the parameters that it came with.
+#[must_use]
+pub(crate) fn token_of(call: &Call<'_>, region: &str, token: &str) -> (TokenKey, String) {
+    let key = TokenKey {
+        account: call.account().to_owned(),
+        region: region.to_owned(),
+        action: call.action.to_owned(),
+        token: token.to_owned(),
+    };
+    (key, digest(call.pairs))
 }
 
 /// SHA-256 of what a request asks for, in any order, as hexadecimal digits.

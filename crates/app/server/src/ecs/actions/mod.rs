@@ -30,11 +30,13 @@ use kiln_ecs::error::ApiError;
 use kiln_ecs::types::describe_images::DescribeImagesResponse;
 use serde_json::Value;
 
+pub(crate) use self::errors::store as store_error;
+pub(crate) use self::idempotence::token_of;
 use super::Call;
 
 /// What an action answers with, without its `RequestId`.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// A JSON object.
     Fields(Value),
     /// The one answer that is long and often asked for: it is written without a detour.
@@ -43,7 +45,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// The body in a format.
-    pub(super) fn text(
+    pub(crate) fn text(
         self,
         format: Format,
         action: &str,
@@ -57,7 +59,7 @@ impl Answer {
 }
 
 /// Runs an action.
-pub(super) type Handler = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Answer, ApiError>>;
+pub(crate) type Handler = for<'a> fn(&'a Call<'a>) -> BoxFuture<'a, Result<Answer, ApiError>>;
 
 fn fields<'a>(
     work: impl Future<Output = Result<Value, ApiError>> + Send + 'a,
@@ -99,6 +101,6 @@ const ACTIONS: &[(&str, Handler)] = &[
 /// The action's name and handler, or `None` where there is no such action. Names are
 /// case-sensitive.
 #[must_use]
-pub(super) fn find(name: &str) -> Option<(&'static str, Handler)> {
+pub(crate) fn find(name: &str) -> Option<(&'static str, Handler)> {
     ACTIONS.iter().find(|(known, _)| *known == name).copied()
 }

@@ -4,17 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kiln_ecs::answer::Format;
 use kiln_ecs::error::ApiError;
+use kiln_factory::executions::{Clock, Engine, Executions, Shelf, Web};
 use kiln_factory::images::{Images, Settings};
 use kiln_model::{
     Architecture, BootMode, Disk, DiskKind, Image, ImageStatus, ImdsSupport, LicenseType, OsType,
     Policy, Support,
 };
-use kiln_store::{Blobs, Buckets, Change, Database, Journal, Records};
+use kiln_store::{Blobs, Buckets, Change, Database, Journal, Parameters, Records, Tags, Templates};
 use serde_json::Value;
 
 use crate::{
-    accounts::{Accounts, Caller, State},
-    ecs::{Call, Service},
+    accounts::{Accounts, Caller, Key, State},
+    ecs::{Call, Handler, Service},
+    oos_api::{self, InProcess, Oos, StoreLibrary},
     regions::{Quotas, Region, Regions},
 };
 
@@ -68,10 +70,36 @@ pub(crate) fn sound(id: &str) -> Image {
     }
 }
 
+/// What templates run with: what kiln ships, and hosts that nobody may go to.
+async fn oos(database: &Database, journal: Arc<Journal>) -> (Oos, Arc<InProcess>) {
+    let shelf = Arc::new(Shelf::shipped());
+    let web = Arc::new(Web::new(Vec::new(), "it is a test"));
+    let caller = Arc::new(InProcess::new(None, Arc::clone(&web)));
+    let templates = Templates::new(database.clone());
+    let parameters = Parameters::new(database.clone());
+    let library = StoreLibrary {
+        shelf: Arc::clone(&shelf),
+        templates: templates.clone(),
+        parameters: parameters.clone(),
+    };
+    let executions = Executions::open(
+        database.clone(),
+        Arc::clone(&caller) as Arc<dyn kiln_factory::executions::Caller>,
+        Arc::new(library),
+        Clock::real(),
+        kiln_oos::run::Settings::default(),
+        "test",
+    );
+    let executions = executions.await.unwrap();
+    let engine = Engine::start(executions.clone(), journal).await.unwrap();
+    let tags = Tags::new(database.clone());
+    (Oos { executions, engine, shelf, templates, parameters, tags, web }, caller)
+}
+
 /// A server's state.
 pub(crate) struct Site {
     pub(crate) records: Records,
-    service: Service,
+    pub(crate) service: Arc<Service>,
     _folder: tempfile::TempDir,
 }
 
@@ -87,9 +115,10 @@ impl Site {
         };
         let database = Database::open(&url).await.unwrap();
         let records = Records::open(database.clone()).await.unwrap();
+        let journal = Arc::new(Journal::new(database.clone()));
         let images = Images::start(
             records.clone(),
-            Arc::new(Journal::new(database.clone())),
+            Arc::clone(&journal) as Arc<dyn duroxide::providers::Provider>,
             Buckets::default(),
             Blobs::default(),
             Settings {
@@ -101,7 +130,13 @@ impl Site {
             },
         );
         let accounts = [OWNER, "1000000000000002", "1000000000000003"];
+        let administrator = |account: &str| Key {
+            secret: String::new(),
+            is_disabled: false,
+            caller: Caller::new(account.to_owned(), "u".to_owned(), vec![Policy::administrator()]),
+        };
         let state = State {
+            keys: accounts.map(|account| (account.to_owned(), administrator(account))).into(),
             accounts: accounts
                 .into_iter()
                 .map(str::to_owned)
@@ -109,15 +144,19 @@ impl Site {
                 .collect(),
             ..State::default()
         };
-        let service = Service {
+        let images = images.await.unwrap();
+        let (oos, caller) = oos(&database, journal).await;
+        let service = Arc::new(Service {
             database,
             records: records.clone(),
-            images: images.await.unwrap(),
+            images,
+            oos,
             regions: Regions::new(vec![region("cn-a"), region("cn-b")]),
             quotas: Quotas::default(),
             accounts: Accounts::new(state),
             metrics: Arc::default(),
-        };
+        });
+        caller.serve(&service);
         Self { records, service, _folder: folder }
     }
 
@@ -140,7 +179,7 @@ impl Site {
         let caller = Caller::new(account.to_owned(), "u".to_owned(), policies);
         let pairs: Vec<(String, String)> =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let service = &self.service;
+        let service = &*self.service;
         let host = "127.0.0.1:8080";
         let accounts = service.accounts.now();
         let call =
@@ -155,7 +194,25 @@ impl Site {
         action: &str,
         pairs: &[(&str, &str)],
     ) -> Result<Value, ApiError> {
-        let (name, run) = super::find(action).unwrap();
+        self.run(super::find(action).unwrap(), account, pairs).await
+    }
+
+    /// As [`Self::call`], an action of OOS.
+    pub(crate) async fn oos(
+        &self,
+        account: &str,
+        action: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Value, ApiError> {
+        self.run(oos_api::find(action).unwrap(), account, pairs).await
+    }
+
+    async fn run(
+        &self,
+        (name, run): (&'static str, Handler),
+        account: &str,
+        pairs: &[(&str, &str)],
+    ) -> Result<Value, ApiError> {
         let answer = self.with(account, name, pairs, async |call| run(call).await).await?;
         let text = answer.text(Format::Json, name, "R").unwrap();
         assert!(!text.contains(":null"), "what is absent is left out: {text}");

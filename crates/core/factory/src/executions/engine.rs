@@ -1,0 +1,363 @@
+//! Who works on an execution and when: an orchestration of the durable engine for each root.
+//!
+//! The orchestration asks for the execution to be driven, and is told how the driving stopped: it
+//! is over, nothing happens before a time, or nothing before somebody decides something. It then
+//! waits for exactly that, so that an execution that rests costs nothing but a row.
+//!
+//! ```text
+//! ┌─► activity "execution-drive": hand over ─► driver in this process ─┐
+//! │                                                                     ▼
+//! └──── timer, decision, watchdog ◄──── mailbox "wake": how it stopped ─┘
+//! ```
+//!
+//! The activity only hands the execution over and returns: an execution that waits for calls takes
+//! a task of the asynchronous runtime and none of the engine's workers, so thousands may wait at a
+//! time, and imports of images, which have workers of their own, do not notice. The activity's two
+//! workers are those of a second runtime, told apart by a tag. A process that dies takes its
+//! drivers with it; the orchestration notices by its watchdog and asks again, in whatever process
+//! comes first. Until the lease of the dead one has run out it is told that somebody drives it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use duroxide::providers::{Provider, TagFilter};
+use duroxide::runtime::registry::ActivityRegistry;
+use duroxide::runtime::{Runtime, RuntimeOptions};
+use duroxide::{Client, Either2, OrchestrationContext, OrchestrationRegistry, OrchestrationStatus};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::driver::Drive;
+use super::service::Executions;
+use super::{Failure, Result};
+
+/// The orchestration, the activity, the tag of its workers, the mailbox.
+const ORCHESTRATION: &str = "execution";
+const ACTIVITY: &str = "execution-drive";
+const TAG: &str = "execution";
+const MAILBOX: &str = "wake";
+
+/// Workers of the activity: it returns at once.
+const N_WORKERS: usize = 2;
+
+/// Executions that are driven in one process at a time; those above it wait for their turn.
+const MAX_DRIVEN: usize = 10_000;
+
+/// How long an orchestration trusts that the driver is alive.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// The wait where there was no turn, or somebody else drives.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The longest timer; a later time is looked at again then.
+const MAX_TIMER: Duration = Duration::from_secs(86_400);
+
+/// How long a driver that failed is left alone.
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// A message in the mailbox, or what the activity answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Word {
+    /// A driver has it.
+    Handed,
+    /// It is over.
+    Over,
+    /// Nothing happens before this time, unless somebody decides something.
+    Until(Timestamp),
+    /// Nothing happens until somebody decides something.
+    Waits,
+    /// Ask again a little later.
+    Later,
+    /// The driver failed.
+    Failed,
+    /// Somebody decided something.
+    Decided,
+}
+
+/// What the orchestration does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    End,
+    Ask,
+    /// Wait for a message, for this long at most.
+    Wait(Option<Duration>),
+}
+
+impl Word {
+    fn read(text: &str) -> Self {
+        // A message of another version of kiln is a reason to look.
+        serde_json::from_str(text).unwrap_or(Self::Decided)
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What follows from a message, told at `now`.
+    fn next(&self, now: Timestamp) -> Next {
+        match self {
+            Self::Over => Next::End,
+            Self::Decided => Next::Ask,
+            Self::Handed => Next::Wait(Some(WATCHDOG)),
+            Self::Waits => Next::Wait(None),
+            Self::Later => Next::Wait(Some(AGAIN)),
+            Self::Failed => Next::Wait(Some(AFTER_FAILURE)),
+            Self::Until(at) => {
+                let left = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+                Next::Wait(Some(left.min(MAX_TIMER)))
+            }
+        }
+    }
+}
+
+/// The orchestration, for the runtime that runs those of images.
+pub(crate) fn orchestrations() -> OrchestrationRegistry {
+    let run = |context: OrchestrationContext, root: String| async move {
+        let asked = context.schedule_activity(ACTIVITY, root.clone()).with_tag(TAG).await;
+        let mut word = asked.map_or(Word::Later, |text| Word::read(&text));
+        loop {
+            let now = context.utc_now().await?;
+            let now = Timestamp::try_from(now).map_err(|error| error.to_string())?;
+            let limit = match word.next(now) {
+                Next::End => return Ok(String::new()),
+                // The history begins anew, or that of a trigger would grow for years.
+                Next::Ask => return context.continue_as_new(root).await,
+                Next::Wait(limit) => limit,
+            };
+            let message = context.dequeue_event(MAILBOX);
+            word = match limit {
+                None => Word::read(&message.await),
+                Some(limit) => {
+                    match context.select2(message, context.schedule_timer(limit)).await {
+                        Either2::First(text) => Word::read(&text),
+                        Either2::Second(()) => Word::Decided,
+                    }
+                }
+            };
+        }
+    };
+    OrchestrationRegistry::builder().register(ORCHESTRATION, run).build()
+}
+
+/// Begins and wakes executions, and drives in this process what the engine hands to it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Hands>,
+    runtime: Arc<Runtime>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("executions", &self.inner.executions).finish_non_exhaustive()
+    }
+}
+
+struct Hands {
+    executions: Executions,
+    client: Client,
+    /// The roots that are driven here, each with whether its driver is to look again at its end.
+    driven: Mutex<BTreeMap<String, bool>>,
+}
+
+impl Engine {
+    /// Start to drive, and go on with all that was recorded and has not ended. The orchestrations
+    /// run in the runtime of [`Images`](crate::images::Images) on the same journal.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn start(executions: Executions, journal: Arc<dyn Provider>) -> Result<Self> {
+        let inner = Arc::new(Hands {
+            executions,
+            client: Client::new(Arc::clone(&journal)),
+            driven: Mutex::default(),
+        });
+        let hands = Arc::clone(&inner);
+        let activities = ActivityRegistry::builder()
+            .register(ACTIVITY, move |_, root: String| {
+                let hands = Arc::clone(&hands);
+                async move { Ok(hands.hand_over(&root).text()) }
+            })
+            .build();
+        let options = RuntimeOptions {
+            dispatcher_min_poll_interval: Duration::from_millis(10),
+            orchestration_concurrency: 0,
+            worker_concurrency: N_WORKERS,
+            worker_tag_filter: TagFilter::tags([TAG]),
+            max_attempts: u32::MAX,
+            ..RuntimeOptions::default()
+        };
+        let none = OrchestrationRegistry::builder().build();
+        let runtime = Runtime::start_with_options(journal, activities, none, options).await;
+        let engine = Self { inner, runtime };
+        engine.resume(true).await?;
+        Ok(engine)
+    }
+
+    /// Begin a recorded execution. Where the journal cannot be written now, it begins with the next
+    /// round of [`Engine::resume`].
+    pub async fn begin(&self, root: &str) {
+        let begun = self.inner.client.start_orchestration(root, ORCHESTRATION, root).await;
+        if let Err(error) = begun {
+            tracing::warn!(execution = root, %error, "the orchestration begins later");
+        }
+    }
+
+    /// Somebody decided something about an execution that may rest. Where the journal cannot be
+    /// written now, the decision is taken in with the next start, or the next time that it wakes.
+    pub async fn wake(&self, root: &str) {
+        let word = Word::Decided.text();
+        if let Err(error) = self.inner.client.enqueue_event(root, MAILBOX, word).await {
+            tracing::warn!(execution = root, %error, "an execution is not woken");
+        }
+    }
+
+    /// Begin what was recorded and not begun. `is_start`: also wake what was driven by a process
+    /// that ended.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be read.
+    pub async fn resume(&self, is_start: bool) -> Result<()> {
+        for (root, _) in self.inner.executions.records().unfinished().await? {
+            let status = self.inner.client.get_orchestration_status(&root).await;
+            match status.map_err(|error| Failure::Records(format!("the journal: {error:?}")))? {
+                OrchestrationStatus::NotFound => self.begin(&root).await,
+                OrchestrationStatus::Running { .. } if is_start => self.wake(&root).await,
+                OrchestrationStatus::Running { .. } => {}
+                // It broke off, or ended without the execution. The driver does not need it.
+                OrchestrationStatus::Completed { .. } | OrchestrationStatus::Failed { .. } => {
+                    self.inner.hand_over(&root);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stop taking up work. What is driven goes on with the next start.
+    pub async fn shutdown(&self, grace: Duration) {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        Arc::clone(&self.runtime).shutdown(Some(grace_ms)).await;
+    }
+}
+
+impl Hands {
+    /// Drive an execution in a task of its own. Where one does already, it is told to look again
+    /// before it stops: two of one process would take the lease from each other.
+    fn hand_over(self: &Arc<Self>, root: &str) -> Word {
+        let mut driven = self.driven();
+        if let Some(looks_again) = driven.get_mut(root) {
+            *looks_again = true;
+            return Word::Handed;
+        }
+        if driven.len() >= MAX_DRIVEN {
+            return Word::Later;
+        }
+        driven.insert(root.to_owned(), false);
+        tokio::spawn(drive(Turn::new(self, root)));
+        Word::Handed
+    }
+
+    fn driven(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn word_of(&self, root: &str, driven: Result<Drive>) -> Word {
+        match driven {
+            Ok(Drive::Over) => Word::Over,
+            Ok(Drive::Until(at)) => Word::Until(at),
+            Ok(Drive::Waits) => Word::Waits,
+            // Also where the execution was deleted.
+            Ok(Drive::Elsewhere) => match self.executions.is_recorded(root).await {
+                Ok(false) => Word::Over,
+                _ => Word::Later,
+            },
+            Err(error) => {
+                let told = &error as &dyn std::error::Error;
+                tracing::error!(execution = root, error = told, "an execution cannot be driven");
+                Word::Failed
+            }
+        }
+    }
+}
+
+/// A root that is driven here, until this is dropped.
+struct Turn {
+    hands: Arc<Hands>,
+    root: String,
+    is_over: bool,
+}
+
+impl Turn {
+    fn new(hands: &Arc<Hands>, root: &str) -> Self {
+        Self { hands: Arc::clone(hands), root: root.to_owned(), is_over: false }
+    }
+
+    /// End it, unless somebody asked for another look since the last one. From its end on, the
+    /// place in the list may be that of the next driver.
+    fn ends(&mut self) -> bool {
+        let mut driven = self.hands.driven();
+        match driven.get_mut(&self.root) {
+            Some(looks_again) if *looks_again => *looks_again = false,
+            _ => {
+                driven.remove(&self.root);
+                self.is_over = true;
+            }
+        }
+        self.is_over
+    }
+}
+
+impl Drop for Turn {
+    /// Also where the driver panicked.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.hands.driven().remove(&self.root);
+        }
+    }
+}
+
+async fn drive(mut turn: Turn) {
+    let (hands, root) = (Arc::clone(&turn.hands), turn.root.clone());
+    let word = loop {
+        let driven = hands.executions.drive(&root, false, None).await;
+        let word = hands.word_of(&root, driven).await;
+        if turn.ends() {
+            break word;
+        }
+    };
+    for attempt in 1..=5_u32 {
+        match hands.client.enqueue_event(&root, MAILBOX, word.text()).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(execution = root, attempt, %error, "the engine is not told");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+    // The watchdog of the orchestration asks again.
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_leads_to_its_wait() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let second = Timestamp::from_second(1_000_001).unwrap();
+        for (word, next) in [
+            (Word::Over, Next::End),
+            (Word::Decided, Next::Ask),
+            (Word::Waits, Next::Wait(None)),
+            (Word::Until(second), Next::Wait(Some(Duration::from_secs(1)))),
+            (Word::Until(Timestamp::MIN), Next::Wait(Some(Duration::ZERO))),
+            (Word::Until(Timestamp::MAX), Next::Wait(Some(MAX_TIMER))),
+        ] {
+            assert_eq!(Word::read(&word.text()), word);
+            assert_eq!(word.next(now), next, "{word:?}");
+        }
+        assert_eq!(Word::read("of another version"), Word::Decided);
+    }
+}
