@@ -1,5 +1,6 @@
 //! What is wrong with a template, and where: one [`Diagnostic`] a finding, all findings at once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -80,7 +81,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// How many findings are kept: a text that is wrong throughout need not fill the memory.
+/// How many findings of each severity are kept: a text that is wrong throughout need not fill the
+/// memory. Warnings do not take the place of errors, or a text with enough of them would be accepted.
 const MAX_KEPT: usize = 200;
 
 /// The findings of one template.
@@ -90,11 +92,17 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Add a finding, unless there are very many already.
+    /// Add a finding, unless there are very many of its severity already.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        if self.list.len() < MAX_KEPT {
+        if !self.is_full(diagnostic.severity) {
             self.list.push(diagnostic);
         }
+    }
+
+    /// Whether a finding more would not be kept, so that nobody need look for a suggestion.
+    #[must_use]
+    pub fn is_full(&self, severity: Severity) -> bool {
+        self.list.iter().filter(|own| own.severity == severity).count() >= MAX_KEPT
     }
 
     /// Add an error at `span`.
@@ -117,6 +125,18 @@ impl Diagnostics {
     /// Add a warning at `span`.
     pub fn warning(&mut self, code: Code, path: &str, span: &Span, message: impl Into<String>) {
         self.add(Severity::Warning, code, path, span, message.into(), None);
+    }
+
+    /// Add a warning with a suggestion.
+    pub fn warning_with_help(
+        &mut self,
+        code: Code,
+        path: &str,
+        span: &Span,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        self.add(Severity::Warning, code, path, span, message.into(), help);
     }
 
     fn add(
@@ -163,6 +183,9 @@ pub fn line_column(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// Characters of a message, of a path and of a name that are shown: each may hold what the text does.
+const MAX_SHOWN: usize = 500;
+
 /// A finding for people: what, where, the line itself, and what to do.
 #[must_use]
 pub fn render(name: &str, text: &str, finding: &Diagnostic, colour: bool) -> String {
@@ -172,27 +195,39 @@ pub fn render(name: &str, text: &str, finding: &Diagnostic, colour: bool) -> Str
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    // A file may hold what a terminal takes as a command.
-    let clean = |text: &str| -> String {
-        text.chars()
-            .map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c })
-            .collect()
-    };
-    let source = clean(text);
-    let same = source.len() == text.len();
-    let span = if same { within(&source, &finding.span) } else { 0..0 };
-    let (name, message) = (clean(name), clean(&finding.message));
-    let (path, code) = (clean(&finding.path), finding.code.to_string());
-    let snippet = Snippet::source(&source)
-        .path(&name)
-        .annotation(AnnotationKind::Primary.span(span).label(path.as_str()));
+    let source = visible(text);
+    let (name, message) = (line_of(name), line_of(&finding.message));
+    let (path, code) = (line_of(&finding.path), finding.code.to_string());
+    let place = AnnotationKind::Primary.span(within(&source, &finding.span)).label(path.as_str());
+    let snippet = Snippet::source(&*source).path(&name).annotation(place);
     let mut group = level.primary_title(&message).id(&code).element(snippet);
-    let help = finding.help.as_deref().map(clean);
+    let help = finding.help.as_deref().map(line_of);
     if let Some(help) = &help {
         group = group.element(Level::HELP.message(help));
     }
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     renderer.decor_style(DecorStyle::Ascii).render(&[group])
+}
+
+/// The text without what a terminal may take as a command. The renderer shows other controls itself;
+/// those of Latin-1 it lets through. The stand-in has the same length, so that places stay.
+fn visible(text: &str) -> Cow<'_, str> {
+    let is_high_control = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    match text.contains(is_high_control) {
+        true => text.replace(is_high_control, "\u{bf}").into(),
+        false => text.into(),
+    }
+}
+
+/// `text` as a piece of one line, cut where it is long.
+fn line_of(text: &str) -> String {
+    let is_direction = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let clean = |c: char| if c.is_control() || is_direction(c) { '\u{fffd}' } else { c };
+    let mut line: String = text.chars().take(MAX_SHOWN).map(clean).collect();
+    if text.chars().nth(MAX_SHOWN).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// A span that lies in the text, on the borders of characters, and on one line.
@@ -202,6 +237,6 @@ fn within(text: &str, span: &Span) -> Span {
     };
     let start = border(span.start);
     let end = border(span.end).max(start);
-    let line_end = text.get(start..end).and_then(|part| part.find('\n'));
+    let line_end = text.get(start..end).and_then(|part| part.find(['\r', '\n']));
     start..line_end.map_or(end, |at| start + at)
 }

@@ -42,9 +42,8 @@ fn call(more: &str) -> String {
 fn a_sound_template_has_no_findings() {
     for text in [
         and_a_task(""),
-        format!(
-            "{{\"FormatVersion\":\"OOS-2019-06-01\",\"Tasks\":[{{\"Name\":\"a\",\"Action\":\"acs::pause\"}}]}}"
-        ),
+        r#"{"FormatVersion":"OOS-2019-06-01","Tasks":[{"Name":"a","Action":"acs::pause"}]}"#
+            .to_owned(),
     ] {
         let checked = kiln_oos::parse_template(&text, &One);
         assert_eq!(checked.diagnostics.list(), [], "{text}");
@@ -214,6 +213,38 @@ fn each_finding_says_what_where_and_what_to_do() {
             ),
         ),
         ("a condition that is none", and_a_task("Conditions: {c: true}")),
+        ("a tag of a list", and_a_task("Metadata: !set [x]")),
+        ("a number that JSON does not have", and_a_task("Metadata: {x: .inf}")),
+        ("aliases of long text", {
+            let (text, aliases) = ("x".repeat(20_000), "*x,".repeat(50));
+            and_a_task(&format!("Metadata: [&x {text}, {aliases}]"))
+        }),
+        ("a version that is no string", format!("FormatVersion: 2019\nTasks: [{SLEEP}]\n")),
+        ("a task that is no map", tasks("- wait")),
+        ("a loop of a loop", tasks("- Name: a\n  Action: ACS::Loop\n  Loop: {Items: [1]}\n  Properties: {LoopItems: [1], LoopTasks: [{Name: b, Action: 'ACS::Pause'}]}")),
+        ("retries of what does not look", tasks("- {Name: a, Action: 'ACS::Pause', Retries: 3}")),
+        ("a bad end of a sleep", tasks("- {Name: a, Action: 'ACS::Sleep', Properties: {EndDate: tomorrow}}")),
+        ("wrong kinds of properties", tasks("- Name: a\n  Action: ACS::ExecuteAPI\n  Properties: {Service: 5, API: X, Parameters: [a], AutoPaging: sometimes, Risk: Low, Method: FETCH, Headers: h}")),
+        ("a list where a map is wanted, with references", and_a_task("Parameters: {p: {}}").replace(SLEEP, "{Name: a, Action: 'ACS::ExecuteAPI', Properties: {Service: ECS, API: X, Parameters: ['{{ p }}']}}")),
+        ("wrong values of an approval", tasks("- Name: a\n  Action: ACS::Approve\n  Properties: {NotifyType: Mail, WebHook: {Url: 'http://x'}, Approvers: me, MinRequiredApprovals: 0}")),
+        ("a template by name and content", tasks(&format!("- {{Name: a, Action: 'ACS::Template', Properties: {{TemplateName: x, TemplateContent: {{FormatVersion: OOS-2019-06-01, Tasks: [{SLEEP}]}}}}}}"))),
+        ("what is wrong with an inner template", tasks("- Name: a\n  Action: ACS::Template\n  Properties:\n    TemplateContent:\n      FormatVersion: OOS-2019-06-01\n      Tasks:\n      - {Name: b, Action: 'ACS::Sleep', Properties: {Duration: '{{ x }}'}, OnError: c}")),
+        ("a trigger of an inner template", tasks("- Name: a\n  Action: ACS::Template\n  Properties:\n    TemplateContent:\n      FormatVersion: OOS-2019-06-01\n      Tasks:\n      - {Name: t, Action: 'ACS::EventTrigger', Properties: {Product: ECS, Name: [x]}}")),
+        ("a misspelled key of a rate", call("  Loop: {Items: [1], RateControl: {Concurency: 5}}")),
+        ("an unknown key of a rate", call("  Loop: {Items: [1], RateControl: {Speed: 5}}")),
+        ("a comma after a rate", call("  Loop: {Items: [1], RateControl: {Mode: 'Concurrency,', Concurrency: 5}}")),
+        ("batches of a bad size", call("  Loop: {Items: [1], RateControl: {Mode: Batch, Batch: [few]}}")),
+        ("a rate of which a part is known", and_a_task("Parameters: {n: {}}").replace(SLEEP, "{Name: a, Action: 'ACS::ExecuteAPI', Properties: {Service: E, API: X}, Loop: {Items: [1], Concurrency: '{{ n }}', MaxErrors: few}}")),
+        ("too many items", call(&format!("  Loop: {{Items: [{}]}}", "1,".repeat(1001)))),
+        ("a condition that is a number", tasks("- {Name: a, Action: 'ACS::Pause', When: 5}")),
+        ("a condition that is not declared", and_a_task("Conditions: {isNew: {'Fn::Equals': [1, 1]}}").replace("Name: a,", "Name: a, When: isNow,")),
+        ("conditions in a circle", and_a_task("Conditions: {a: {'Fn::Not': b}, b: {'Fn::Not': [a]}}")),
+        ("a jq program that does not compile", and_a_task("Outputs: {o: {Value: {'Fn::Jq': [First, 'a | b(', x]}}}")),
+        ("neither first nor all", and_a_task("Outputs: {o: {Value: {'Fn::Jq': [Last, '.', x]}}}")),
+        ("a function that is not supported", and_a_task("Outputs: {o: {Value: {'Fn::FindMatchedPackage': [a, b]}}}")),
+        ("a default of a task", and_a_task("Parameters: {p: {Default: '{{ a.x }}'}}")),
+        ("a part of a parameter", and_a_task("Parameters: {p: {}}\nOutputs: {o: {Value: '{{ p.x }}'}}")),
+        ("a choice of nobody", tasks(&format!("- Name: c\n  Action: ACS::Choice\n  Properties:\n    DefaultTask: ACS::NEXT\n    Choices: [{{When: true, NextTask: b}}]\n- {SLEEP}"))),
         (
             "all at once",
             tasks("- {Name: a, Action: 'ACS::Sleep'}\n- {Name: a, Action: 'ACS::Wait'}"),

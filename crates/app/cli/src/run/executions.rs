@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use kiln_factory::executions::{ExecutionView, Executions, Page, TaskView};
+use anyhow::{Context, Result};
+use kiln_factory::executions::{ExecutionView, Executions, TaskView};
 use kiln_oos::run::{Notice, NoticeKind, Status};
-use kiln_store::{ExecutionQuery, TaskExecutionQuery};
+use kiln_store::{ExecutionQuery, Listing, PageOf, TaskExecutionQuery};
 use serde::Serialize;
 
 use super::args::{DecideArgs, ExecutionsArgs, ExecutionsCommand, ExecutionsFormat};
 use super::state::State;
-use super::{drive, runtime, user};
+use super::{ACCOUNT, drive, runtime, user};
 use crate::{Hinted, output, template};
 
 pub(crate) fn run(args: &ExecutionsArgs) -> Result<ExitCode> {
@@ -65,7 +65,7 @@ async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
         }
         ExecutionsCommand::Delete { ids } => {
             for id in ids {
-                executions.delete(std::slice::from_ref(id)).await?;
+                executions.delete(ACCOUNT, std::slice::from_ref(id)).await?;
                 state.forget(id);
             }
         }
@@ -110,12 +110,13 @@ async fn list(
     limit: u32,
 ) -> Result<()> {
     let query = ExecutionQuery {
+        account: ACCOUNT.to_owned(),
         status: status.map(str::to_owned),
         include_children: children,
-        limit,
+        page: PageOf { after: None, limit: usize::try_from(limit)? },
         ..ExecutionQuery::default()
     };
-    let Page { items, .. } = executions.list(&query).await?;
+    let Listing { items, .. } = executions.list(&query).await?;
     if format == ExecutionsFormat::Json {
         return print_json(&items);
     }
@@ -154,10 +155,11 @@ async fn show(
 ) -> Result<()> {
     let view = state.view(executions, id).await?;
     let query = TaskExecutionQuery {
+        account: ACCOUNT.to_owned(),
         execution: Some(id.to_owned()),
         include_items: true,
-        limit: 1000,
-        ascending: true,
+        is_ascending: true,
+        page: PageOf { after: None, limit: 1000 },
         ..TaskExecutionQuery::default()
     };
     let tasks: Vec<TaskView> = executions.list_tasks(&query).await?.items;
@@ -200,7 +202,7 @@ async fn logs(executions: &Executions, format: ExecutionsFormat, id: &str) -> Re
         let (entries, last) = executions.logs(id, after, 500).await?;
         if entries.is_empty() {
             if after == 0 {
-                bail!(Hinted::new(format!("{id} has no log"), "kiln executions list"));
+                return Err(Hinted::new(format!("{id} has no log"), "kiln executions list").into());
             }
             return Ok(());
         }

@@ -69,7 +69,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// `exec-` and twenty hex digits that nobody had before.
 fn new_id() -> String {
-    let random = kiln_ecs::sign::new_request_id().replace('-', "").to_lowercase();
+    let random = kiln_ecs::error::new_request_id().replace('-', "").to_lowercase();
     format!("exec-{}", random.get(..20).unwrap_or(&random))
 }
 

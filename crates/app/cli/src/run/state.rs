@@ -170,7 +170,10 @@ impl State {
 
     /// An execution as it is stored.
     pub(super) async fn view(&self, executions: &Executions, id: &str) -> Result<ExecutionView> {
-        executions.view(id).await?.ok_or_else(|| anyhow!("there is no execution {id}"))
+        executions
+            .view(super::ACCOUNT, id)
+            .await?
+            .ok_or_else(|| anyhow!("there is no execution {id}"))
     }
 }
 

@@ -1,169 +1,194 @@
 //! What can be wrong with a template that can be read: names that stand for nothing, jumps to
 //! nowhere, properties that an action does not have, and the like. All findings at once.
+//!
+//! The template says what is meant and its nodes say where it stands: tasks and nodes go side by
+//! side, because the reader leaves none out.
 
+mod circle;
+mod conditions;
 mod defaults;
 mod flow;
+mod loops;
 mod names;
 mod properties;
+mod scripts;
 
-use crate::diagnostic::{Code, Diagnostics};
-use crate::document::Node;
-use crate::expr::{Expr, ExprKind};
-use crate::functions::Function;
-use crate::template::{Action, Catalogue, Loop, Task, Template, join};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Span};
+use crate::document::{Kind, Node};
+use crate::expr::Expr;
+use crate::template::{Action, Catalogue, MAX_INNER, Task, Template, join};
 
-/// Check a template that was read from `node`.
+/// Check a template that was read from `node`, which was read from `source`.
 pub(crate) fn check(
     template: &Template,
     node: &Node,
+    source: &str,
     catalogue: &dyn Catalogue,
     diagnostics: &mut Diagnostics,
 ) {
-    defaults::check(template, diagnostics);
-    for (name, condition) in &template.conditions {
-        let path = join("Conditions", name);
-        let is_condition = matches!(
-            condition.kind,
-            ExprKind::Call(Function::Equals | Function::And | Function::Or | Function::Not, _)
-        );
-        if !is_condition {
-            let told = "a condition is Fn::Equals, Fn::And, Fn::Or or Fn::Not";
-            diagnostics.error(Code::Function, &path, &condition.span, told);
-        }
-    }
-    names::check(template, diagnostics);
-    let nodes = node.get("Tasks").map(Node::items).unwrap_or_default();
-    tasks(&template.tasks, nodes, "Tasks", catalogue, diagnostics);
-    triggers(template, diagnostics);
+    Context { source, catalogue, depth: 0 }.template(template, node, diagnostics);
 }
 
-fn tasks(
-    tasks_of: &[Task],
-    nodes: &[Node],
-    path: &str,
-    catalogue: &dyn Catalogue,
-    diagnostics: &mut Diagnostics,
-) {
-    flow::check(tasks_of, path, diagnostics);
-    for (at, task) in tasks_of.iter().enumerate() {
-        let path = format!("{path}[{at}]");
-        let inner = join(&path, "Properties");
-        let own = nodes
-            .iter()
-            .find(|node| node.get("Name").and_then(Node::text) == Some(task.name.as_str()));
-        let node = own.and_then(|own| own.get("Properties"));
-        properties::check(task, node, &inner, catalogue, diagnostics);
-        selectors(task, &path, diagnostics);
-        if let Some(looped) = &task.looped {
-            check_loop(task, looped, &join(&path, "Loop"), diagnostics);
-        }
-        if let Action::Loop { tasks: inner_tasks } = &task.action {
-            let list = join(&inner, "LoopTasks");
-            let nodes = node.and_then(|own| own.get("LoopTasks")).map(Node::items);
-            tasks(inner_tasks, nodes.unwrap_or_default(), &list, catalogue, diagnostics);
-        }
-    }
+/// What the checks of tasks need to know about the world around.
+struct Context<'a> {
+    source: &'a str,
+    catalogue: &'a dyn Catalogue,
+    /// How many templates this one stands in.
+    depth: u32,
 }
 
-/// Selectors and programs whose text is known must be jq.
-fn selectors(task: &Task, path: &str, diagnostics: &mut Diagnostics) {
-    if !matches!(task.action, Action::Loop { .. }) {
-        for output in &task.outputs {
-            let path = format!("{path}.Outputs.{}.ValueSelector", output.name);
-            compile(&output.selector, &path, diagnostics);
+impl Context<'_> {
+    fn template(&self, template: &Template, node: &Node, diagnostics: &mut Diagnostics) {
+        defaults::check(template, node, diagnostics);
+        names::check(template, diagnostics);
+        let expressions = expressions(template);
+        conditions::check(template, &expressions, diagnostics);
+        scripts::check(&expressions, diagnostics);
+        self.tasks(&template.tasks, node.get("Tasks"), "Tasks", diagnostics);
+        self.triggers(&template.tasks, "Tasks", self.depth == 0, diagnostics);
+    }
+
+    fn tasks(
+        &self,
+        tasks: &[Task],
+        list: Option<&Node>,
+        path: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let nodes = list.map(Node::items).unwrap_or_default();
+        flow::check(tasks, nodes, path, diagnostics);
+        for (at, (task, node)) in tasks.iter().zip(nodes).enumerate() {
+            let path = format!("{path}[{at}]");
+            properties::check(task, node, &path, self.catalogue, diagnostics);
+            scripts::selectors(task, &path, diagnostics);
+            loops::check(task, node, &path, diagnostics);
+            polling(task, node, &path, diagnostics);
+            let inner = |key: &str| node.at(&["Properties", key]);
+            match &task.action {
+                Action::Loop { tasks } => {
+                    let path = join(&path, "Properties.LoopTasks");
+                    self.tasks(tasks, inner("LoopTasks"), &path, diagnostics);
+                }
+                Action::Template { content: Some(_) } => {
+                    if let Some(node) = inner("TemplateContent") {
+                        let path = join(&path, "Properties.TemplateContent");
+                        self.inner_template(node, &path, diagnostics);
+                    }
+                }
+                _ => {}
+            }
         }
     }
-    if let Some(selector) = properties::entry(&task.properties, "PropertySelector") {
-        compile(&selector, &format!("{path}.Properties.PropertySelector"), diagnostics);
-    }
-    let mut scripts = Vec::new();
-    task.properties.walk(&mut |expr| {
-        if let ExprKind::Call(Function::Jq, argument) = &expr.kind
-            && let ExprKind::List(items) = &argument.kind
-            && let Some(script) = items.get(1)
-        {
-            scripts.push(script.clone());
+
+    /// A template inside of this one has names and paths of its own.
+    fn inner_template(&self, node: &Node, path: &str, diagnostics: &mut Diagnostics) {
+        let depth = self.depth.saturating_add(1);
+        if depth > MAX_INNER {
+            return;
         }
-    });
-    for script in scripts {
-        let Some(text) = script.constant().and_then(|own| own.as_str().map(str::to_owned)) else {
-            continue;
+        // What reading finds was reported when the outer template was read.
+        let mut known = Diagnostics::default();
+        let Some(template) = Template::read_inside(node, self.source, path, depth, &mut known)
+        else {
+            return;
         };
-        if let Err(error) = crate::jq::compile(&text) {
-            let told = format!("the jq program does not compile: {error}");
-            diagnostics.error(Code::Function, &join(path, "Properties"), &script.span, told);
+        let mut found = Diagnostics::default();
+        let inner = Context { source: self.source, catalogue: self.catalogue, depth };
+        inner.template(&template, node, &mut found);
+        for finding in found.list() {
+            diagnostics.push(Diagnostic { path: join(path, &finding.path), ..finding.clone() });
         }
     }
-}
 
-fn compile(selector: &Expr, path: &str, diagnostics: &mut Diagnostics) {
-    let Some(value) = selector.constant() else { return };
-    let Some(text) = value.as_str() else {
-        let told = "a selector is a jq path or program, and so a string";
-        return diagnostics.error(Code::Function, path, &selector.span, told);
-    };
-    if let Err(error) = crate::jq::compile(&crate::jq::selector(text)) {
-        let told = format!("the selector does not compile: {error}");
-        diagnostics.error(Code::Function, path, &selector.span, told);
-    }
-}
-
-fn check_loop(task: &Task, looped: &Loop, path: &str, diagnostics: &mut Diagnostics) {
-    let can_loop = matches!(
-        task.action,
-        Action::ExecuteApi
-            | Action::WaitFor
-            | Action::CheckFor
-            | Action::Template { .. }
-            | Action::Product { .. }
-            | Action::ExecuteHttpRequest
-            | Action::Notify
-            | Action::Loop { .. }
-    );
-    if !can_loop {
-        let told = format!("`{}` cannot be looped", task.action.name());
-        let help = Some("put it into the LoopTasks of an ACS::Loop".to_owned());
-        diagnostics.error_with_help(Code::Loop, path, &task.span, told, help);
-    }
-    if let Some(serde_json::Value::Object(_)) = looped.items.constant() {
-        let told = "`Items` must be a list, and is a map";
-        diagnostics.error(Code::Loop, &join(path, "Items"), &looped.items.span, told);
-    }
-    if let Some(rate) = &looped.rate
-        && let Some(value) = rate.constant()
-        && let Err(error) = crate::run::rate::Plan::new(Vec::new(), &value, None)
-    {
-        diagnostics.error(Code::Loop, &join(path, "RateControl"), &rate.span, error);
-    }
-    for aggregate in &looped.outputs {
-        let is_there =
-            |own: &crate::template::TaskOutput| own.name.eq_ignore_ascii_case(&aggregate.field);
-        if !task.outputs.iter().any(is_there) {
-            let told = format!(
-                "`{}` takes `{}`, which is no output of the task",
-                aggregate.name, aggregate.field
-            );
-            let names = task.outputs.iter().map(|own| own.name.as_str());
-            let help = crate::template::closest(&aggregate.field, names)
-                .map(|near| format!("did you mean `{near}`?"));
-            let path = format!("{path}.Outputs.{}", aggregate.name);
-            diagnostics.error_with_help(Code::Loop, &path, &task.span, told, help);
-        }
-    }
-}
-
-fn triggers(template: &Template, diagnostics: &mut Diagnostics) {
-    fn look(tasks: &[Task], path: &str, is_top: bool, diagnostics: &mut Diagnostics) {
+    /// A trigger starts the rest of the template: it is the first task, and no child has one.
+    fn triggers(&self, tasks: &[Task], path: &str, is_top: bool, diagnostics: &mut Diagnostics) {
         for (at, task) in tasks.iter().enumerate() {
             let path = format!("{path}[{at}]");
             if task.action.is_trigger() && !(is_top && at == 0) {
-                let told = "a trigger must be the first task, and the only trigger";
+                let told = match self.depth {
+                    0 => "a trigger must be the first task, and the only trigger",
+                    _ => "a template inside of another one cannot have a trigger",
+                };
                 diagnostics.error(Code::Trigger, &path, &task.span, told);
             }
             if let Action::Loop { tasks } = &task.action {
-                look(tasks, &format!("{path}.Properties.LoopTasks"), false, diagnostics);
+                self.triggers(tasks, &join(&path, "Properties.LoopTasks"), false, diagnostics);
             }
         }
     }
-    look(&template.tasks, "Tasks", true, diagnostics);
+}
+
+/// Keys that say how often to look do nothing where nothing is looked at again.
+fn polling(task: &Task, node: &Node, path: &str, diagnostics: &mut Diagnostics) {
+    let is_known =
+        !matches!(&task.action, Action::Product { name } if !crate::template::is_product(name));
+    if matches!(task.action, Action::WaitFor | Action::CheckFor) || !is_known {
+        return;
+    }
+    for (key, _) in node.entries() {
+        let is_polling =
+            ["Retries", "DelayType", "Delay", "BackOff", "MaxRetryInterval"].contains(&&*key.name);
+        if is_polling {
+            let told = format!("`{}` has no effect on {}", key.name, task.action.name());
+            let help = Some("only ACS::WaitFor and ACS::CheckFor look again".to_owned());
+            let path = join(path, &key.name);
+            diagnostics.warning_with_help(Code::Structure, &path, &key.span, told, help);
+        }
+    }
+}
+
+/// Each expression of a template with the place where it stands.
+fn expressions(template: &Template) -> Vec<(String, &Expr)> {
+    let mut found = Vec::new();
+    let parameters = template.parameters.iter();
+    found.extend(parameters.filter_map(|own| {
+        Some((format!("Parameters.{}.Default", own.name), own.default.as_ref()?))
+    }));
+    found.extend(template.ram_role.iter().map(|role| ("RamRole".to_owned(), role)));
+    found.extend(template.conditions.iter().map(|(name, own)| (join("Conditions", name), own)));
+    let outputs = template.outputs.iter();
+    found.extend(outputs.map(|own| (format!("Outputs.{}.Value", own.name), &own.value)));
+    of_tasks(&template.tasks, "Tasks", &mut found);
+    found
+}
+
+fn of_tasks<'a>(tasks: &'a [Task], path: &str, found: &mut Vec<(String, &'a Expr)>) {
+    for (at, task) in tasks.iter().enumerate() {
+        let path = format!("{path}[{at}]");
+        found.extend(task.when.iter().map(|when| (join(&path, "When"), when)));
+        found.push((join(&path, "Properties"), &task.properties));
+        for own in &task.outputs {
+            found.push((format!("{path}.Outputs.{}.ValueSelector", own.name), &own.selector));
+        }
+        if let Some(looped) = &task.looped {
+            found.push((join(&path, "Loop.Items"), &looped.items));
+            found.extend(looped.rate.iter().map(|rate| (join(&path, "Loop.RateControl"), rate)));
+        }
+        match &task.action {
+            Action::Choice { choices, .. } => {
+                let choices = choices.iter().enumerate();
+                found.extend(choices.map(|(at, (when, _))| {
+                    (format!("{path}.Properties.Choices[{at}].When"), when)
+                }));
+            }
+            Action::Loop { tasks } => {
+                of_tasks(tasks, &join(&path, "Properties.LoopTasks"), found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the value of a key stands, else where the thing itself does.
+fn place<'a>(node: &'a Node, way: &[&str], otherwise: &'a Span) -> &'a Span {
+    node.at(way).map_or(otherwise, |own| &own.span)
+}
+
+/// What a node is, unless it has to be worked out: then it may be anything.
+fn is_open(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Text(text) => text.contains("{{"),
+        Kind::Map(entries) => entries.iter().any(|(key, _)| key.name.starts_with("Fn::")),
+        _ => false,
+    }
 }

@@ -1,8 +1,7 @@
 //! References: to what is declared, and to tasks that come before.
 
-use crate::diagnostic::{Code, Diagnostics, Span};
+use crate::diagnostic::{Code, Diagnostics, Severity, Span};
 use crate::expr::{Expr, ExprKind, Pseudo, Reference, Target};
-use crate::functions::Function;
 use crate::template::{Action, Task, Template, closest, join};
 
 /// Where a reference stands, and what is in sight there.
@@ -108,9 +107,10 @@ impl Place<'_> {
             self.reference(reference, diagnostics);
         }
         expr.walk(&mut |inner| {
-            if let ExprKind::Call(Function::CalculateTimeByOpsWindow, _) = &inner.kind {
-                let told =
-                    "Fn::CalculateTimeByOpsWindow is not supported by kiln: the task will fail";
+            if let ExprKind::Call(function, _) = &inner.kind
+                && !function.is_supported()
+            {
+                let told = format!("{} is not supported by kiln: it fails", function.name());
                 diagnostics.warning(Code::Function, &self.path, &inner.span, told);
             }
         });
@@ -120,12 +120,13 @@ impl Place<'_> {
         let span = &reference.span;
         match &reference.target {
             Target::Parameter(name) => {
-                if self.template.parameter(name).is_none() {
+                if self.template.parameter(name).is_none() && !diagnostics.is_full(Severity::Error)
+                {
                     let task = self.lists.iter().flat_map(|(tasks, _)| tasks.iter());
                     let is_task = task.into_iter().any(|own| own.name.eq_ignore_ascii_case(name));
                     let known = self.template.parameters.iter().map(|own| own.name.as_str());
                     let help = match closest(name, known) {
-                        _ if is_task => Some(format!(
+                        _ if is_task && self.has_tasks => Some(format!(
                             "a task is named with its output: {{{{ {name}.output }}}}"
                         )),
                         Some(near) => Some(format!("did you mean `{near}`?")),
@@ -164,11 +165,7 @@ impl Place<'_> {
             Some((tasks.get(index)?, index, *at))
         });
         let Some((task, index, at)) = found else {
-            let told = format!("`{name}` is not a task");
-            let names = self.lists.iter().flat_map(|(tasks, _)| tasks.iter());
-            let near = closest(name, names.map(|own| own.name.as_str()));
-            let help = near.map(|near| format!("did you mean `{near}`?"));
-            return self.report(span, told, help, diagnostics);
+            return self.no_task(name, span, diagnostics);
         };
         if index >= at {
             let told = match index == at {
@@ -194,6 +191,28 @@ impl Place<'_> {
             None if known.is_empty() => Some("declare it under the task's Outputs".to_owned()),
             None => Some(format!("its outputs are {}", known.join(", "))),
         };
+        self.report(span, told, help, diagnostics);
+    }
+
+    fn no_task(&self, name: &str, span: &Span, diagnostics: &mut Diagnostics) {
+        if diagnostics.is_full(Severity::Error) {
+            return;
+        }
+        let mut tasks = self.lists.iter().flat_map(|(tasks, _)| tasks.iter());
+        if !self.has_tasks && tasks.any(|own| own.name.eq_ignore_ascii_case(name)) {
+            let told = format!("the task `{name}` cannot be named here: no task has run yet");
+            return self.report(span, told, None, diagnostics);
+        }
+        let names = self.lists.iter().flat_map(|(tasks, _)| tasks.iter());
+        let near = closest(name, names.map(|own| own.name.as_str()));
+        let help = match near.filter(|_| self.has_tasks) {
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None => self.template.parameter(name).map(|own| {
+                let own = &own.name;
+                format!("`{own}` is a parameter: Fn::Select and Fn::Jq take a part of it")
+            }),
+        };
+        let told = format!("`{name}` is not a task");
         self.report(span, told, help, diagnostics);
     }
 

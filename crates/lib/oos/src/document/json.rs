@@ -8,8 +8,9 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
-pub(super) fn parse(text: &str) -> Result<Node> {
-    let mut reader = Reader { text, at: 0, n_nodes: 0 };
+/// The value of `text` from the byte `start` to the end.
+pub(super) fn parse(text: &str, start: usize) -> Result<Node> {
+    let mut reader = Reader { text, at: start, n_nodes: 0 };
     let node = reader.value(0)?;
     reader.blank();
     match reader.rest().is_empty() {
@@ -57,9 +58,12 @@ impl<'a> Reader<'a> {
         self.blank();
         let start = self.at;
         self.n_nodes += 1;
-        if depth > MAX_DEPTH || self.n_nodes > MAX_NODES {
-            let told = format!("more than {MAX_DEPTH} levels or {MAX_NODES} values");
-            return Err(refuse(Code::TooLarge, start..start + 1, told));
+        let too_large = |told| Err(refuse(Code::TooLarge, start..start + 1, told));
+        if depth >= MAX_DEPTH && self.rest().starts_with(['{', '[']) {
+            return too_large(format!("nested deeper than {MAX_DEPTH} levels"));
+        }
+        if self.n_nodes > MAX_NODES {
+            return too_large(format!("more than {MAX_NODES} values"));
         }
         let kind = match self.rest().bytes().next() {
             Some(b'{') => self.map(depth)?,
@@ -89,7 +93,7 @@ impl<'a> Reader<'a> {
             let value = self.value(depth + 1)?;
             entries.push((Key { name, span }, value));
             if self.take('}') {
-                return Ok(Kind::Map(super::unique(entries)?));
+                return Ok(Kind::Map(super::unique(entries, self.text)?));
             }
             if !self.take(',') {
                 return Err(self.expected("a comma or the end of the map"));

@@ -1,13 +1,15 @@
 //! A template's text as nodes that know where they stand.
 
 mod json;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value};
 
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, Span, line_column};
 
 /// The largest template, in bytes: the limit of the service.
 pub const MAX_BYTES: usize = 64 << 10;
@@ -28,33 +30,42 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
         let told = format!("{} bytes, more than the {MAX_BYTES} of a template", text.len());
         return Err(yaml::refuse(Code::TooLarge, 0..0, told));
     }
-    match text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
-        true if !text.starts_with('\u{feff}') => json::parse(text),
-        _ => yaml::parse(text),
+    // Neither parser counts byte order marks.
+    let start = text.len() - text.trim_start_matches('\u{feff}').len();
+    match text.get(start..).unwrap_or_default().trim_start().starts_with('{') {
+        true => json::parse(text, start),
+        false => yaml::parse(text, start),
     }
 }
 
-/// `entries`, unless a key is there twice.
-fn unique(entries: Vec<(Key, Node)>) -> Result<Vec<(Key, Node)>, Diagnostic> {
+/// `entries` of a map in `text`, unless a key is there twice.
+fn unique(entries: Vec<(Key, Node)>, text: &str) -> Result<Vec<(Key, Node)>, Diagnostic> {
     let mut seen: HashMap<&str, &Span> = HashMap::with_capacity(entries.len());
     for (key, _) in &entries {
-        if seen.insert(&key.name, &key.span).is_some() {
+        if let Some(first) = seen.insert(&key.name, &key.span) {
             let told = format!("the key `{}` is there twice in one map", key.name);
-            return Err(yaml::refuse(Code::Syntax, key.span.clone(), told));
+            let (line, column) = line_column(text, first.start);
+            let help = Some(format!("the first one is in line {line}, column {column}"));
+            let finding = yaml::refuse(Code::Syntax, key.span.clone(), told);
+            return Err(Diagnostic { help, ..finding });
         }
     }
     Ok(entries)
 }
 
-/// How many nodes are in a node, itself included.
-fn count(node: &Node) -> usize {
-    let (mut n, mut pending) = (0_usize, vec![node]);
+/// How many nodes are in a node, itself included, and the bytes of text in them.
+fn size(node: &Node) -> (usize, usize) {
+    let (mut n_nodes, mut n_bytes, mut pending) = (0_usize, 0_usize, vec![node]);
     while let Some(node) = pending.pop() {
-        n = n.saturating_add(1);
+        n_nodes = n_nodes.saturating_add(1);
+        n_bytes = n_bytes.saturating_add(node.text().map_or(0, str::len));
         pending.extend(node.items());
-        pending.extend(node.entries().iter().map(|(_, value)| value));
+        for (key, value) in node.entries() {
+            n_bytes = n_bytes.saturating_add(key.name.len());
+            pending.push(value);
+        }
     }
-    n
+    (n_nodes, n_bytes)
 }
 
 /// A value of the text.
@@ -97,6 +108,12 @@ impl Node {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
         self.entries().iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+    }
+
+    /// The node at a way of keys from here.
+    #[must_use]
+    pub fn at(&self, way: &[&str]) -> Option<&Node> {
+        way.iter().try_fold(self, |node, key| node.get(key))
     }
 
     /// The entries of a map; of anything else, none.

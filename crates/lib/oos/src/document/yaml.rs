@@ -4,12 +4,16 @@
 //! alias copies counts again.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use libyaml_safer::{EventData, Parser, ScalarStyle};
+use libyaml_safer::{Event, EventData, Parser, ScalarStyle};
 use serde_json::Number;
 
-use super::{Key, Kind, MAX_DEPTH, MAX_NODES, Node};
+use super::{Key, Kind, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node};
 use crate::diagnostic::{Code, Diagnostic, Severity, Span};
+
+/// Bytes of text that anchors keep and aliases copy: whole templates fit several times.
+const MAX_COPIED_BYTES: usize = 4 * MAX_BYTES;
 
 type Result<T> = std::result::Result<T, Diagnostic>;
 
@@ -18,16 +22,22 @@ pub(super) fn refuse(code: Code, span: Span, message: impl Into<String>) -> Diag
     Diagnostic { severity, code, message: message.into(), path, span, help }
 }
 
-/// The one document of `text`.
-pub(super) fn parse(text: &str) -> Result<Node> {
-    let places = Places::new(text);
+/// The one document of `text` from the byte `start` to the end.
+pub(super) fn parse(text: &str, start: usize) -> Result<Node> {
+    // The parser panics where a block scalar or an escape runs into the end of the text: none does
+    // behind a last line break.
+    let body = format!("{}\n", text.get(start..).unwrap_or_default());
+    let places = Places { start, len: text.len() };
     let mut builder = Builder::default();
     let mut n_documents = 0;
-    let mut input = text.as_bytes();
+    let mut input = body.as_bytes();
     let mut parser = Parser::new();
     parser.set_input_string(&mut input);
+    let mut at = start;
     loop {
-        let event = parser.parse().map_err(|error| unreadable(text, &places, &error))?;
+        let event = next_event(&mut parser).ok_or_else(|| given_up(text, at))?;
+        let event = event.map_err(|error| unreadable(text, &places, &error))?;
+        at = places.byte(event.end_mark.index);
         let span = places.byte(event.start_mark.index)..places.byte(event.end_mark.index);
         match event.data {
             EventData::Scalar { anchor, tag, value, style, .. } => {
@@ -43,9 +53,15 @@ pub(super) fn parse(text: &str) -> Result<Node> {
                 builder.charge(&copy, &span)?;
                 builder.add(copy, None)?;
             }
-            EventData::SequenceStart { anchor, .. } => builder.open(anchor, span, false)?,
-            EventData::MappingStart { anchor, .. } => builder.open(anchor, span, true)?,
-            EventData::SequenceEnd | EventData::MappingEnd => builder.close(&span)?,
+            EventData::SequenceStart { anchor, tag, .. } => {
+                only_tag("seq", tag.as_deref(), &span)?;
+                builder.open(anchor, span, false)?;
+            }
+            EventData::MappingStart { anchor, tag, .. } => {
+                only_tag("map", tag.as_deref(), &span)?;
+                builder.open(anchor, span, true)?;
+            }
+            EventData::SequenceEnd | EventData::MappingEnd => builder.close(&span, text)?,
             EventData::DocumentStart { .. } => {
                 n_documents += 1;
                 if n_documents > 1 {
@@ -60,6 +76,20 @@ pub(super) fn parse(text: &str) -> Result<Node> {
     Ok(builder.root.unwrap_or(Node { kind: Kind::Null, span: 0..0 }))
 }
 
+/// The next event; none where the parser panics, as it does at `[!tag,` and perhaps elsewhere. It is
+/// not asked again then, so nobody sees what state it is in.
+fn next_event(
+    parser: &mut Parser<&mut &[u8]>,
+) -> Option<std::result::Result<Event, libyaml_safer::Error>> {
+    catch_unwind(AssertUnwindSafe(|| parser.parse())).ok()
+}
+
+fn given_up(text: &str, at: usize) -> Diagnostic {
+    let told = "what follows cannot be read as YAML";
+    let help = Some("a tag and a comma side by side are a known cause".to_owned());
+    Diagnostic { help, ..refuse(Code::Syntax, at..next_char(text, at), told) }
+}
+
 fn unreadable(text: &str, places: &Places, error: &libyaml_safer::Error) -> Diagnostic {
     let at = error.problem_mark().map_or(0, |mark| places.byte(mark.index));
     let told = match error.context() {
@@ -69,24 +99,17 @@ fn unreadable(text: &str, places: &Places, error: &libyaml_safer::Error) -> Diag
     refuse(Code::Syntax, at..next_char(text, at), told)
 }
 
-/// Where characters begin, counted in bytes: the parser counts in characters.
+/// Places of the parser as places of the whole text. Unlike libyaml, this port counts bytes.
 struct Places {
-    starts: Option<Vec<usize>>,
+    /// Where the parser began.
+    start: usize,
     len: usize,
 }
 
 impl Places {
-    fn new(text: &str) -> Self {
-        let starts = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
-        Self { starts, len: text.len() }
-    }
-
-    fn byte(&self, character: u64) -> usize {
-        let character = usize::try_from(character).unwrap_or(usize::MAX);
-        match &self.starts {
-            Some(starts) => starts.get(character).copied().unwrap_or(self.len),
-            None => character.min(self.len),
-        }
+    fn byte(&self, index: u64) -> usize {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        self.start.saturating_add(index).min(self.len)
     }
 }
 
@@ -107,6 +130,7 @@ struct Builder {
     stack: Vec<Open>,
     anchors: HashMap<String, Node>,
     n_nodes: usize,
+    n_copied_bytes: usize,
     root: Option<Node>,
 }
 
@@ -120,7 +144,7 @@ impl Builder {
         Ok(())
     }
 
-    fn close(&mut self, end: &Span) -> Result<()> {
+    fn close(&mut self, end: &Span, text: &str) -> Result<()> {
         let Some(open) = self.stack.pop() else { return Ok(()) };
         let last = open.nodes.last().map_or(open.start, |node| node.span.end);
         // A block ends where the next thing begins, which may be lines below.
@@ -128,7 +152,7 @@ impl Builder {
         let span = open.start..end;
         let kind = match open.is_map {
             false => Kind::List(open.nodes),
-            true => Kind::Map(entries(open.nodes)?),
+            true => Kind::Map(entries(open.nodes, text)?),
         };
         self.add(Node { kind, span }, open.anchor)
     }
@@ -151,9 +175,16 @@ impl Builder {
         Ok(())
     }
 
-    /// Count a node that is copied.
+    /// Count a node that is copied: its values, and their text, or a long text with many aliases
+    /// would grow by the square.
     fn charge(&mut self, node: &Node, span: &Span) -> Result<()> {
-        self.n_nodes += super::count(node);
+        let (n_nodes, n_bytes) = super::size(node);
+        self.n_nodes = self.n_nodes.saturating_add(n_nodes);
+        self.n_copied_bytes = self.n_copied_bytes.saturating_add(n_bytes);
+        if self.n_copied_bytes > MAX_COPIED_BYTES {
+            let told = format!("aliases copy more than {MAX_COPIED_BYTES} bytes of text");
+            return Err(refuse(Code::TooLarge, span.clone(), told));
+        }
         if self.n_nodes > MAX_NODES { Err(too_many(span)) } else { Ok(()) }
     }
 }
@@ -163,7 +194,7 @@ fn too_many(span: &Span) -> Diagnostic {
     refuse(Code::TooLarge, span.clone(), told)
 }
 
-fn entries(nodes: Vec<Node>) -> Result<Vec<(Key, Node)>> {
+fn entries(nodes: Vec<Node>, text: &str) -> Result<Vec<(Key, Node)>> {
     let mut entries = Vec::with_capacity(nodes.len() / 2);
     let mut nodes = nodes.into_iter();
     while let (Some(key), Some(value)) = (nodes.next(), nodes.next()) {
@@ -178,7 +209,7 @@ fn entries(nodes: Vec<Node>) -> Result<Vec<(Key, Node)>> {
         };
         entries.push((Key { name, span: key.span }, value));
     }
-    super::unique(entries)
+    super::unique(entries, text)
 }
 
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&str>, span: &Span) -> Result<Kind> {
@@ -186,13 +217,25 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&str>, span: &Span) -> Res
         return match tag.strip_prefix("tag:yaml.org,2002:") {
             Some("str") => Ok(Kind::Text(text.to_owned())),
             Some("null" | "bool" | "int" | "float") => plain(text, span),
-            _ => {
-                let told = format!("the tag {tag} has no meaning in a template");
-                Err(refuse(Code::Syntax, span.clone(), told))
-            }
+            _ => Err(unknown_tag(tag, span)),
         };
     }
     if style == ScalarStyle::Plain { plain(text, span) } else { Ok(Kind::Text(text.to_owned())) }
+}
+
+/// Refuse any tag of a collection but the one that says what it is.
+fn only_tag(own: &str, tag: Option<&str>, span: &Span) -> Result<()> {
+    match tag {
+        Some(tag) if tag.strip_prefix("tag:yaml.org,2002:") != Some(own) => {
+            Err(unknown_tag(tag, span))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown_tag(tag: &str, span: &Span) -> Diagnostic {
+    let told = format!("the tag {tag} has no meaning in a template");
+    refuse(Code::Syntax, span.clone(), told)
 }
 
 /// A scalar without quotes, by the core schema of YAML 1.2.
@@ -201,27 +244,32 @@ fn plain(text: &str, span: &Span) -> Result<Kind> {
         "" | "~" | "null" | "Null" | "NULL" => Kind::Null,
         "true" | "True" | "TRUE" => Kind::Bool(true),
         "false" | "False" | "FALSE" => Kind::Bool(false),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | ".nan" | ".NaN" | ".NAN" => {
-            let told = format!("{text} is no number that JSON has; quote it if it is text");
-            return Err(refuse(Code::Syntax, span.clone(), told));
-        }
         _ => match number(text) {
-            Some(number) => Kind::Number(number),
+            Some(Some(number)) => Kind::Number(number),
+            Some(None) => {
+                let told = format!("{text} is no number that JSON has");
+                let help = Some("quote it if it is text".to_owned());
+                return Err(Diagnostic { help, ..refuse(Code::Syntax, span.clone(), told) });
+            }
             None => Kind::Text(text.to_owned()),
         },
     })
 }
 
-fn number(text: &str) -> Option<Number> {
-    let radix =
-        |digits: &str, radix: u32| u64::from_str_radix(digits, radix).ok().map(Number::from);
-    if let Some(digits) = text.strip_prefix("0x") {
-        return radix(digits, 16).filter(|_| !digits.starts_with('+'));
-    }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return radix(digits, 8).filter(|_| !digits.starts_with('+'));
+/// The number that `text` is: none, or one that JSON cannot have. Integers of more than 64 bits are
+/// as near as a float comes.
+#[expect(clippy::option_option, reason = "no number, and a number that is none here, differ")]
+fn number(text: &str) -> Option<Option<Number>> {
+    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            let is_whole = !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+            return is_whole.then(|| whole(digits, radix));
+        }
     }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
+        return Some(None);
+    }
     let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
         && unsigned.bytes().any(|b| b.is_ascii_digit())
         && unsigned.bytes().all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
@@ -230,10 +278,19 @@ fn number(text: &str) -> Option<Number> {
     }
     let exact = text.strip_prefix('+').unwrap_or(text);
     if let Ok(number) = exact.parse::<i64>() {
-        return Some(number.into());
+        return Some(Some(number.into()));
     }
     if let Ok(number) = exact.parse::<u64>() {
+        return Some(Some(number.into()));
+    }
+    exact.parse().ok().map(Number::from_f64)
+}
+
+/// Digits of a radix, none of them wrong.
+fn whole(digits: &str, radix: u32) -> Option<Number> {
+    if let Ok(number) = u64::from_str_radix(digits, radix) {
         return Some(number.into());
     }
-    Number::from_f64(exact.parse().ok()?)
+    let value = digits.chars().filter_map(|digit| digit.to_digit(radix));
+    Number::from_f64(value.fold(0.0, |sum, digit| sum * f64::from(radix) + f64::from(digit)))
 }

@@ -7,7 +7,7 @@ mod read;
 
 use serde_json::Value;
 
-pub(crate) use self::read::{closest, join};
+pub(crate) use self::read::{MAX_INNER, RATE, closest, did_you_mean, is_product, join};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity, Span};
 use crate::expr::Expr;
 
@@ -429,7 +429,7 @@ pub fn parse_template(text: &str, catalogue: &dyn Catalogue) -> Checked {
     };
     let template = Template::read(&node, text, &mut diagnostics);
     if let Some(template) = &template {
-        crate::check::check(template, &node, catalogue, &mut diagnostics);
+        crate::check::check(template, &node, text, catalogue, &mut diagnostics);
     }
     let template = template.filter(|_| !diagnostics.has_errors());
     Checked { template, diagnostics }
