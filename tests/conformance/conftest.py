@@ -39,9 +39,9 @@ class Site:
             for name, key in content["keys"].items()
         }
 
-    def connect(self, kind="old", key="main", region=None):
+    def connect(self, kind="old", key="main", region=None, product="ecs"):
         """A client that signs with the named key."""
-        return sdks.connect(kind, self.endpoint, self.keys[key], region or self.region)
+        return sdks.connect(kind, self.endpoint, self.keys[key], region or self.region, product)
 
     def bucket(self, name):
         """The official object store client on a bucket, named by its part in the tests."""

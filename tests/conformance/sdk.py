@@ -9,8 +9,10 @@ class does not have would be dropped in silence, so that is an error here.
 import json
 import re
 
-from alibabacloud_ecs20140526 import models as new_models
-from alibabacloud_ecs20140526.client import Client as NewClient
+from alibabacloud_ecs20140526 import models as ecs_models
+from alibabacloud_ecs20140526.client import Client as EcsClient
+from alibabacloud_oos20190601 import models as oos_models
+from alibabacloud_oos20190601.client import Client as OosClient
 from alibabacloud_tea_openapi.models import Config
 from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
 from aliyunsdkcore.client import AcsClient
@@ -19,6 +21,12 @@ from darabonba.runtime import RuntimeOptions
 
 CLIENTS = ("new", "new-v1", "old")
 TIMEOUT_S = 30
+
+# Of each product: the newer SDK's client and models, and where the older one has its requests.
+PRODUCTS = {
+    "ecs": (EcsClient, ecs_models, "aliyunsdkecs.request.v20140526"),
+    "oos": (OosClient, oos_models, "aliyunsdkoos.request.v20190601"),
+}
 
 
 class Refusal(Exception):
@@ -41,20 +49,21 @@ class Key:
         self.secret = access_key_secret
 
 
-def connect(kind, endpoint, key, region):
+def connect(kind, endpoint, key, region, product="ecs"):
     """A client of the named kind at `endpoint` (host:port), signing with `key`."""
     if kind == "old":
-        return OldSdk(endpoint, key, region)
+        return OldSdk(endpoint, key, region, product)
     algorithm = "v2" if kind == "new-v1" else None
-    return NewSdk(endpoint, key, region, algorithm)
+    return NewSdk(endpoint, key, region, algorithm, product)
 
 
 class NewSdk:
-    """alibabacloud_ecs20140526."""
+    """alibabacloud_ecs20140526, alibabacloud_oos20190601."""
 
-    def __init__(self, endpoint, key, region, algorithm):
+    def __init__(self, endpoint, key, region, algorithm, product="ecs"):
         self.region = region
-        self.client = NewClient(
+        client, self.models, _ = PRODUCTS[product]
+        self.client = client(
             Config(
                 access_key_id=key.id,
                 access_key_secret=key.secret,
@@ -74,7 +83,7 @@ class NewSdk:
         parameters = {"RegionId": self.region, **parameters}
         # None stands for "not sent": the way to leave out RegionId.
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        request = getattr(new_models, f"{action}Request")().from_map(parameters)
+        request = getattr(self.models, f"{action}Request")().from_map(parameters)
         # An absent list is an empty one to these classes, which sends nothing.
         kept = {name: value for name, value in request.to_map().items() if value != []}
         # Some classes have no field for the region, which is that of the client.
@@ -97,10 +106,11 @@ class NewSdk:
 
 
 class OldSdk:
-    """aliyun-python-sdk-ecs."""
+    """aliyun-python-sdk-ecs, aliyun-python-sdk-oos."""
 
-    def __init__(self, endpoint, key, region):
+    def __init__(self, endpoint, key, region, product="ecs"):
         self.region = region
+        self.requests = PRODUCTS[product][2]
         self.endpoint = endpoint
         self.client = AcsClient(
             key.id, key.secret, region, auto_retry=False, timeout=TIMEOUT_S, connect_timeout=TIMEOUT_S
@@ -130,9 +140,7 @@ class OldSdk:
 
     def request(self, action, **parameters):
         """A request of the SDK's own class."""
-        module = __import__(
-            f"aliyunsdkecs.request.v20140526.{action}Request", fromlist=[f"{action}Request"]
-        )
+        module = __import__(f"{self.requests}.{action}Request", fromlist=[f"{action}Request"])
         request = getattr(module, f"{action}Request")()
         request.set_endpoint(self.endpoint)
         for name, value in {"RegionId": self.region, **parameters}.items():
@@ -146,6 +154,9 @@ class OldSdk:
             setter = setter or getattr(request, f"set_{name}", None)
             if setter is None:
                 raise AssertionError(f"{action}Request has no {name}")
+            if isinstance(value, (dict, list)) and setter.__name__ == f"set_{name}":
+                # Its requests of OOS take maps and lists as the JSON text that goes over the wire.
+                value = json.dumps(value)
             setter(value)
         return request
 
