@@ -14,7 +14,7 @@ use crate::suite::cargo;
 pub(crate) fn bench() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("kiln-bench-").tempdir()?;
     let sqlite = format!("sqlite://{}", folder.path().join("runs.db").display());
-    let mut postgres = Postgres::start()?;
+    let postgres = Postgres::start()?;
     let url = postgres.database("oos_speed")?;
     eprintln!("{:42} {:>10} {:>12} {:>12} {:>9}", "", "", "ms a task", "tasks/s", "peak");
     for (database, url) in [("SQLite", sqlite), ("PostgreSQL", url)] {
@@ -30,7 +30,8 @@ pub(crate) fn bench() -> Result<()> {
             );
         }
     }
-    postgres.stop()
+    drop(postgres);
+    Ok(())
 }
 
 fn speeds(url: &str) -> Result<String> {

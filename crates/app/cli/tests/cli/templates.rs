@@ -34,7 +34,7 @@ fn run(folder: &Path, line: &str) -> Output {
 }
 
 fn json(output: &Output) -> Value {
-    serde_json::from_str(&stdout(output)).unwrap_or_else(|_| panic!("{}", stderr(output)))
+    serde_json::from_str(stdout(output)).unwrap_or_else(|_| panic!("{}", stderr(output)))
 }
 
 fn file(folder: &Path, name: &str, text: &str) {

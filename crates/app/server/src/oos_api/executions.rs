@@ -121,7 +121,7 @@ async fn start(
     let started = oos.executions.create_once(&id, spec, parent, token).await;
     let answer = once::answered(started.map_err(errors::failure)?, |view| Ok(answer(&view)))?;
     // The answer of another request has another execution, which that one began.
-    if answer["Execution"]["ExecutionId"] == Value::from(id.as_str()) {
+    if answer["Execution"]["ExecutionId"].as_str() == Some(id.as_str()) {
         oos.engine.begin(&id).await;
         let counted = oos.templates.count_execution(call.account(), template).await;
         if let Err(error) = counted {
