@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use kiln_fixtures::http::{Behaviour, Server};
 
-use crate::host::run;
+use crate::host::{run, workspace};
 use crate::{images, real, setup, suite};
 
 /// The faults that are planted together in the demo, by their codes.
@@ -52,6 +52,7 @@ pub(crate) fn run_demo() -> Result<()> {
     );
 
     serve(&kiln, &fixed)?;
+    rehearse(&kiln)?;
 
     title("What is on it");
     run(Command::new(&kiln).arg("inspect").arg(&sound))?;
@@ -76,6 +77,31 @@ fn serve(kiln: &Path, image: &Path) -> Result<()> {
     let mut demo = crate::python::script(&python, &crate::python::tests().join("demo.py"));
     run(demo.arg(server.site()).arg(image))?;
     server.stop()
+}
+
+/// Rehearse the template that repairs an image, once to success, and once with a call that fails.
+fn rehearse(kiln: &Path) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("kiln-demo-").tempdir()?;
+    let (parameters, broken) = (folder.path().join("repair.yml"), folder.path().join("world.yml"));
+    fs::write(
+        &parameters,
+        "zoneId: cn-hangzhou-b\nrepairImageId: m-broken0001\nbaseImageId: \
+         aliyun_3_x64_20G_alibase_20250629.vhd\ninstanceType: ecs.g7.large\nsecurityGroupId: \
+         sg-1\nvSwitchId: vsw-1\nrepairItems: [fstab, cloudinit]\n",
+    )?;
+    let world = workspace().join("crates/lib/sim/worlds/repair-image.yml");
+    let fault = "faults: [{api: CreateImage, nth: every, status: 400, code: QuotaExceed.Image}]\n";
+    fs::write(&broken, format!("{}{fault}", fs::read_to_string(world)?))?;
+    let (state, parameters) = (folder.path().to_string_lossy(), parameters.to_string_lossy());
+    let run = |world: &str, expected: i32| {
+        let line = ["run", "ACS-ECS-RepairImage", "--time-scale", "0", "--state", &state];
+        shown(kiln, &[&line[..], &["--params", &parameters, "--sim", world]].concat(), expected)
+    };
+    title("A template rehearsed: three minutes of waiting take no time, nothing real is called");
+    run("repair-image", 0)?;
+    title("The same where the image cannot be made: what was made before is deleted again");
+    run(&broken.to_string_lossy(), 1)?;
+    shown(kiln, &["executions", "--state", &state, "list"], 0)
 }
 
 /// Plan, repair, check and boot the broken image; the repaired one.
