@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use kiln_factory::executions::{ExecutionView, Executions, TaskView};
+use kiln_factory::executions::{ExecutionView, Executions, TaskView, root_of};
 use kiln_oos::run::{Notice, NoticeKind, Status};
 use kiln_store::{ExecutionQuery, Listing, PageOf, TaskExecutionQuery};
 use serde::Serialize;
@@ -20,6 +20,7 @@ pub(crate) fn run(args: &ExecutionsArgs) -> Result<ExitCode> {
 
 async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
     if let ExecutionsCommand::Resume { id } = &args.command {
+        anyhow::ensure!(state.hold(id)?.is_some(), "{id} is driven by another process");
         let setting = state.setting(id)?;
         let executions = state.executions(id, &setting, false).await?;
         return drive(&executions, id, state).await;
@@ -33,27 +34,28 @@ async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
         ExecutionsCommand::Logs { id } => logs(&executions, args.format, id).await?,
         ExecutionsCommand::Cancel { id } => {
             executions.cancel(id).await?;
-            told(&executions, id).await?;
+            told(state, id)?;
         }
         ExecutionsCommand::Trigger { id, content } => {
             let content = serde_json::from_str(content).context("--content is no JSON")?;
             executions.fire(id, content).await?;
-            told(&executions, id).await?;
+            told(state, id)?;
         }
         ExecutionsCommand::Approve(decide) => {
-            notify(&executions, decide, NoticeKind::Approve).await?;
+            notify(&executions, state, decide, NoticeKind::Approve).await?;
         }
         ExecutionsCommand::Reject(decide) => {
-            notify(&executions, decide, NoticeKind::Reject).await?;
+            notify(&executions, state, decide, NoticeKind::Reject).await?;
         }
         ExecutionsCommand::Retry(decide) => {
-            notify(&executions, decide, NoticeKind::RetryTask).await?;
+            notify(&executions, state, decide, NoticeKind::RetryTask).await?;
         }
         ExecutionsCommand::Skip(decide) => {
-            notify(&executions, decide, NoticeKind::SkipTask).await?;
+            notify(&executions, state, decide, NoticeKind::SkipTask).await?;
         }
         ExecutionsCommand::Step { decide, name } => {
-            notify(&executions, decide, NoticeKind::ExecuteTask { name: name.clone() }).await?;
+            notify(&executions, state, decide, NoticeKind::ExecuteTask { name: name.clone() })
+                .await?;
         }
         ExecutionsCommand::Complete { decide, status } => {
             let status = match status.as_str() {
@@ -61,7 +63,7 @@ async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
                 "Cancelled" => Status::Cancelled,
                 _ => Status::Success,
             };
-            notify(&executions, decide, NoticeKind::CompleteExecution(status)).await?;
+            notify(&executions, state, decide, NoticeKind::CompleteExecution(status)).await?;
         }
         ExecutionsCommand::Delete { ids } => {
             for id in ids {
@@ -74,7 +76,12 @@ async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn notify(executions: &Executions, decide: &DecideArgs, kind: NoticeKind) -> Result<()> {
+async fn notify(
+    executions: &Executions,
+    state: &State,
+    decide: &DecideArgs,
+    kind: NoticeKind,
+) -> Result<()> {
     executions
         .notify(Notice {
             execution: decide.id.clone(),
@@ -85,12 +92,13 @@ async fn notify(executions: &Executions, decide: &DecideArgs, kind: NoticeKind) 
             note: decide.note.clone(),
         })
         .await?;
-    told(executions, &decide.id).await
+    told(state, &decide.id)
 }
 
 /// A decision lies in the inbox of the run: say so where nobody drives it.
-async fn told(executions: &Executions, id: &str) -> Result<()> {
-    if !executions.is_driven(id).await? {
+fn told(state: &State, id: &str) -> Result<()> {
+    let root = root_of(id);
+    if state.hold(root)?.is_some() {
         output::hint(&format!("nobody drives {id} now: kiln executions resume {id}"));
     }
     Ok(())

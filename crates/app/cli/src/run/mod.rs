@@ -53,8 +53,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let id = new_id();
         let executions = state.executions(&id, &setting, true).await?;
-        executions.create(&id, spec).await?;
+        // What is recorded can go on: how comes first.
         state.keep(&id, &setting)?;
+        if let Err(error) = executions.create(&id, spec).await {
+            state.forget(&id);
+            return Err(error.into());
+        }
         drive(&executions, &id, &state).await
     })
 }
@@ -101,6 +105,11 @@ fn user() -> String {
 
 /// Drive an execution to its end, showing how far it is, and print what it gave.
 async fn drive(executions: &Executions, id: &str, state: &State) -> Result<ExitCode> {
+    let Some(_hold) = state.hold(id)? else {
+        let hint = format!("kiln executions show {id} tells how far it is");
+        let message = format!("{id} is driven by another process");
+        return Err(Hinted::new(message, &hint).into());
+    };
     let progress = Arc::new(Progress::new(id));
     let watch = Arc::clone(&progress);
     let stop = tokio::spawn(cancel_on_interrupt(executions.clone(), id.to_owned()));
@@ -108,11 +117,7 @@ async fn drive(executions: &Executions, id: &str, state: &State) -> Result<ExitC
     stop.abort();
     let driven = driven?;
     progress.end();
-    if driven == Drive::Elsewhere {
-        let message = format!("{id} is driven by another process");
-        let hint = format!("kiln executions show {id} tells how far it is");
-        return Err(Hinted::new(message, &hint).into());
-    }
+    anyhow::ensure!(driven != Drive::Elsewhere, "{id} was taken over by another process");
     let view = state.view(executions, id).await?;
     ended(&view)
 }

@@ -64,10 +64,11 @@ impl Watch for Progress {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let start = run.execution(&self.root).map(|root| root.created);
         shown.start = shown.start.or(start);
-        for id in tasks {
-            if let Some(task) = run.task_run(id) {
-                shown.task(run, task);
-            }
+        // What is inside ends before what is around it, and is named after it.
+        let (ended, others): (Vec<_>, Vec<_>) =
+            tasks.iter().filter_map(|id| run.task_run(id)).partition(|task| task.status.is_final());
+        for task in ended.into_iter().rev().chain(others) {
+            shown.task(run, task);
         }
     }
 }

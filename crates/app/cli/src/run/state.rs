@@ -139,6 +139,21 @@ impl State {
         Ok(Executions::open(database, caller, library, clock, settings, &owner).await?)
     }
 
+    /// Hold a run: until the file is closed, or this process has ended in whatever way, no other
+    /// process drives it. None where another does.
+    pub(super) fn hold(&self, id: &str) -> Result<Option<fs::File>> {
+        let path = self.folder.join("runs").join(format!("{id}.lock"));
+        let open = || {
+            let file = fs::File::create(&path)?;
+            match file.try_lock() {
+                Ok(()) => Ok(Some(file)),
+                Err(fs::TryLockError::WouldBlock) => Ok(None),
+                Err(fs::TryLockError::Error(error)) => Err(error),
+            }
+        };
+        open().with_context(|| format!("cannot use {}", path.display()))
+    }
+
     fn setting_file(&self, id: &str) -> PathBuf {
         self.folder.join("runs").join(format!("{id}.json"))
     }
@@ -166,6 +181,7 @@ impl State {
         // What is left over is small, and means nothing without the records.
         let _ = fs::remove_file(self.setting_file(id));
         let _ = fs::remove_file(self.world_file(id));
+        let _ = fs::remove_file(self.folder.join("runs").join(format!("{id}.lock")));
     }
 
     /// An execution as it is stored.

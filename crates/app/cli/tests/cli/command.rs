@@ -23,6 +23,9 @@ fn no_arguments_show_the_help() {
       serve        Serve the ECS image API and the OSS API
       gc           Delete stored disks that no image has any more
       images       Manage the images of an endpoint of the ECS image API
+      template     Validate, describe and draw OOS templates
+      run          Run an OOS template in this process
+      executions   List, look into and decide about the executions that `kiln run` started
       completions  Print a shell completion script
       man          Write the man pages into a folder
       help         Print this message or the help of the given subcommand(s)
@@ -38,6 +41,7 @@ fn no_arguments_show_the_help() {
       kiln boot disk.qcow2       does it start?
       kiln convert IN OUT        the same disk in another format
       kiln serve                 the image service, for SDKs and tools
+      kiln run TEMPLATE          run an OOS template; --sim rehearses it
     "#);
 }
 

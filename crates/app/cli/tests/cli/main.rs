@@ -14,3 +14,4 @@ mod remote;
 mod repair;
 mod reports;
 mod run;
+mod templates;

@@ -426,22 +426,6 @@ impl Executions {
         Ok(())
     }
 
-    /// Whether somebody drives the run that an execution belongs to.
-    ///
-    /// # Errors
-    ///
-    /// Where the database cannot be written: it is seen by trying to take the lease.
-    pub async fn is_driven(&self, execution: &str) -> Result<bool> {
-        let root = root_of(execution);
-        match driver::take_lease(&self.inner, root).await? {
-            Some(lease) => {
-                self.inner.records.release_lease(root, &lease).await?;
-                Ok(false)
-            }
-            None => Ok(true),
-        }
-    }
-
     async fn put(&self, root: &str, item: &Inbox) -> Result<()> {
         self.put_once(root, item, None).await.map(|_| ())
     }

@@ -39,7 +39,7 @@ const NUMBERED: &[&str] = &["Filter", "Tag", "DataDisk"];
 pub fn pairs(service: &str, api: &str, parameters: &Map<String, Value>) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (name, value) in parameters {
-        let is_empty = value.is_null() || *value == Value::from("");
+        let is_empty = value.is_null() || value.as_str() == Some("");
         if !is_empty {
             put(service, api, name, value, &mut pairs);
         }
@@ -154,9 +154,9 @@ pub fn takes_token(service: &str, api: &str) -> bool {
     ];
     let is = |own: &&str| own.eq_ignore_ascii_case(api);
     match service.to_ascii_uppercase().as_str() {
-        "ECS" => ECS.iter().any(|own| is(&own)),
-        "ROS" => ["CreateStack", "DeleteStack", "UpdateStack"].iter().any(|own| is(&own)),
-        "OOS" => ["StartExecution", "TriggerExecution"].iter().any(|own| is(&own)),
+        "ECS" => ECS.iter().any(is),
+        "ROS" => ["CreateStack", "DeleteStack", "UpdateStack"].iter().any(is),
+        "OOS" => ["StartExecution", "TriggerExecution"].iter().any(is),
         _ => false,
     }
 }
