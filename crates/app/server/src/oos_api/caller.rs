@@ -171,3 +171,78 @@ fn of(error: Refusal) -> ApiError {
         request_id: String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kiln_model::Policy;
+
+    use super::*;
+    use crate::accounts::Key;
+
+    fn policy(action: &str) -> Policy {
+        let statement = format!(r#"{{"Effect":"Allow","Action":"{action}","Resource":"*"}}"#);
+        Policy::parse(&format!(r#"{{"Version":"1","Statement":[{statement}]}}"#)).unwrap()
+    }
+
+    fn request(user: &str, role: &str) -> Request {
+        Request {
+            service: "ECS".to_owned(),
+            api: "DescribeImages".to_owned(),
+            parameters: serde_json::Map::new(),
+            roa: None,
+            region: "cn-a".to_owned(),
+            account: "1".to_owned(),
+            user: user.to_owned(),
+            role: role.to_owned(),
+            token: "t".to_owned(),
+            is_repeated: false,
+        }
+    }
+
+    /// What each user may do, by itself and as each role.
+    #[test]
+    fn a_call_has_the_rights_of_its_user_or_of_a_role_that_the_user_may_pass_on() {
+        let key = |user: &str, policies: &[&str]| Key {
+            secret: String::new(),
+            is_disabled: false,
+            caller: accounts::Caller::new(
+                "1".to_owned(),
+                user.to_owned(),
+                policies.iter().map(|action| policy(action)).collect(),
+            ),
+        };
+        let keys = [
+            ("k1".to_owned(), key(ROOT, &["ecs:Describe*", "ram:PassRole"])),
+            ("k2".to_owned(), key("reader", &["ecs:Describe*"])),
+        ];
+        let roles = [(("1".to_owned(), "maker".to_owned()), vec![policy("ecs:CreateImage")])];
+        let state = State { keys: keys.into(), roles: roles.into(), ..State::default() };
+        for (user, role, reads, makes) in [
+            ("1", "", true, false),
+            ("1", "maker", false, true),
+            ("1", "acs:ram::1:role/maker", false, true),
+            ("1", "OOSServiceRole", true, false),
+            ("reader", "", true, false),
+            ("reader", "maker", false, false),
+            ("gone", "", false, false),
+        ] {
+            let may = |action: &str| {
+                let acting = caller(&state, &request(user, role));
+                acting.is_ok_and(|acting| acting.may(action, "*"))
+            };
+            let found = (may("ecs:DescribeImages"), may("ecs:CreateImage"));
+            assert_eq!(found, (reads, makes), "{user} as {role:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_says_where_it_is_and_by_which_token() {
+        let mut own = request("1", "");
+        own.parameters.insert("ImageId".to_owned(), Value::from("m-1"));
+        let name = |pairs: Vec<(String, String)>| pairs.into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = name(pairs(&own, true));
+        assert_eq!(names, ["ImageId", "RegionId", "ClientToken"]);
+        own.parameters.insert("RegionId".to_owned(), Value::from("cn-b"));
+        assert_eq!(pairs(&own, false).pop(), Some(("RegionId".to_owned(), "cn-b".to_owned())));
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kiln_ecs::error::ApiError;
 use kiln_factory::executions::{ExecutionView, StartSpec, root_of};
 use kiln_oos::run::{Context, Found, HttpRequest, LoopMode, Mode, SafetyCheck, Status};
-use kiln_store::{Depth, ExecutionChange, ExecutionQuery, ExecutionRow, ExecutionSort};
+use kiln_store::{Depth, ExecutionChange, ExecutionQuery, ExecutionRow, ExecutionSort, Once};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -119,16 +119,15 @@ async fn start(
     let id = new_id();
     let token = |view: &ExecutionView| attempt.map(|attempt| attempt.with(answer(view)));
     let started = oos.executions.create_once(&id, spec, parent, token).await;
-    let answer = once::answered(started.map_err(errors::failure)?, |view| Ok(answer(&view)))?;
-    // The answer of another request has another execution, which that one began.
-    if answer["Execution"]["ExecutionId"].as_str() == Some(id.as_str()) {
+    let started = started.map_err(errors::failure)?;
+    if let Once::Done(_) = &started {
         oos.engine.begin(&id).await;
         let counted = oos.templates.count_execution(call.account(), template).await;
         if let Err(error) = counted {
             tracing::warn!(%error, "an execution is missing in the count of its template");
         }
     }
-    Ok(answer)
+    once::answered(started, |view| Ok(answer(&view)))
 }
 
 /// `exec-` and twenty hex digits that nobody had before.

@@ -18,6 +18,7 @@ mod regions;
 mod request;
 mod tags;
 mod tasks;
+mod template_list;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -110,7 +111,7 @@ const ACTIONS: &[(&str, Handler)] = &[
     ("ListTagValues", |call| fields(tags::list_tag_values(call))),
     ("ListTaskExecutions", |call| fields(tasks::list_task_executions(call))),
     ("ListTemplateVersions", |call| fields(templates::list_template_versions(call))),
-    ("ListTemplates", |call| fields(templates::list_templates(call))),
+    ("ListTemplates", |call| fields(template_list::list_templates(call))),
     ("NotifyExecution", |call| fields(notify::notify_execution(call))),
     ("StartExecution", |call| fields(executions::start_execution(call))),
     ("TagResources", |call| fields(tags::tag_resources(call))),

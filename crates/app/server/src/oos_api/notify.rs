@@ -138,6 +138,9 @@ pub(super) async fn trigger_execution(call: &Call<'_>) -> Result<Value, ApiError
         None => json!({}),
     };
     let attempt = Attempt::of(call, &region, client_token(request.client_token.as_ref())?);
+    if let Some(before) = once::before(call, attempt.as_ref()).await? {
+        return Ok(before);
+    }
     let oos = call.oos();
     let token = attempt.map(|attempt| attempt.with(json!({})));
     let fired = oos.executions.fire_once(id, content, token.as_ref()).await;

@@ -1,9 +1,13 @@
 //! The actions of OOS against a server's state, with executions that really run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_ecs::error::ApiError;
-use serde_json::{Value, json};
+use kiln_factory::executions::StartSpec;
+use kiln_oos::run::{Context, Found, Loaded, Mode, SafetyCheck};
+use serde_json::{Map, Value, json};
 
 use crate::ecs::testing::{OWNER, Site, sound};
 
@@ -215,6 +219,39 @@ async fn an_execution_that_nobody_drives_is_woken_by_a_decision() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     site.ask("CancelExecution", &[("ExecutionId", &id)]).await;
     assert_eq!(site.ended(&id).await["Status"], "Cancelled");
+}
+
+/// As after a crash between the record and the journal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_recorded_and_not_begun_begins_with_the_next_round() {
+    let site = Asked::open().await;
+    let oos = &site.0.service.oos;
+    let text = template(json!([sleep(1)])).to_string();
+    let spec = StartSpec {
+        template: Found {
+            name: String::new(),
+            version: String::new(),
+            template: Arc::new(Loaded::new(&text).unwrap()),
+        },
+        parameters: Map::new(),
+        context: Context {
+            region: "cn-a".to_owned(),
+            account: OWNER.to_owned(),
+            user: "u".to_owned(),
+            mode: Mode::Automatic,
+            loop_mode: None,
+            safety_check: SafetyCheck::Skip,
+        },
+        description: String::new(),
+        resource_group: String::new(),
+        tags: BTreeMap::new(),
+    };
+    let id = "exec-00000000000000000001";
+    oos.executions.create(id, spec).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(site.execution(id).await["Status"], "Started", "nobody was told of it");
+    oos.engine.resume(false).await.unwrap();
+    assert_eq!(site.ended(id).await["Status"], "Success");
 }
 
 #[tokio::test]

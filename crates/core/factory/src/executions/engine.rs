@@ -195,21 +195,23 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Begin a recorded execution. Where the journal cannot be written now, it begins with the next
-    /// round of [`Engine::resume`].
+    /// Begin a recorded execution: it is driven at once, and the orchestration finds it driven. Where
+    /// the journal cannot be written now, that begins with the next round of [`Engine::resume`].
     pub async fn begin(&self, root: &str) {
+        self.inner.hand_over(root);
         let begun = self.inner.client.start_orchestration(root, ORCHESTRATION, root).await;
         if let Err(error) = begun {
             tracing::warn!(execution = root, %error, "the orchestration begins later");
         }
     }
 
-    /// Somebody decided something about an execution that may rest. Where the journal cannot be
-    /// written now, the decision is taken in with the next start, or the next time that it wakes.
+    /// Somebody decided something about an execution that may rest. It is driven here at once; the
+    /// message is for the case that this process ends before it has taken the decision in.
     pub async fn wake(&self, root: &str) {
+        self.inner.hand_over(root);
         let word = Word::Decided.text();
         if let Err(error) = self.inner.client.enqueue_event(root, MAILBOX, word).await {
-            tracing::warn!(execution = root, %error, "an execution is not woken");
+            tracing::warn!(execution = root, %error, "the orchestration is not told");
         }
     }
 
