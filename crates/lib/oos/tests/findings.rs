@@ -235,7 +235,7 @@ fn each_finding_says_what_where_and_what_to_do() {
         ("a comma after a rate", call("  Loop: {Items: [1], RateControl: {Mode: 'Concurrency,', Concurrency: 5}}")),
         ("batches of a bad size", call("  Loop: {Items: [1], RateControl: {Mode: Batch, Batch: [few]}}")),
         ("a rate of which a part is known", and_a_task("Parameters: {n: {}}").replace(SLEEP, "{Name: a, Action: 'ACS::ExecuteAPI', Properties: {Service: E, API: X}, Loop: {Items: [1], Concurrency: '{{ n }}', MaxErrors: few}}")),
-        ("too many items", call(&format!("  Loop: {{Items: [{}]}}", "1,".repeat(1001)))),
+        ("too many items", call(&format!("  Loop: {{Items: [{}]}}", "1,".repeat(10_001)))),
         ("a condition that is a number", tasks("- {Name: a, Action: 'ACS::Pause', When: 5}")),
         ("a condition that is not declared", and_a_task("Conditions: {isNew: {'Fn::Equals': [1, 1]}}").replace("Name: a,", "Name: a, When: isNow,")),
         ("conditions in a circle", and_a_task("Conditions: {a: {'Fn::Not': b}, b: {'Fn::Not': [a]}}")),

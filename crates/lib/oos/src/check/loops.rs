@@ -5,11 +5,9 @@ use serde_json::{Map, Value};
 use super::{is_open, place};
 use crate::diagnostic::{Code, Diagnostics};
 use crate::document::{Kind, Node};
+use crate::run::MAX_ITEMS;
 use crate::run::rate::Plan;
 use crate::template::{Action, Loop, RATE, Task, closest, did_you_mean, join};
-
-/// Items of a loop: the limit of the service.
-const MAX_ITEMS: usize = 1000;
 
 pub(super) fn check(task: &Task, node: &Node, path: &str, diagnostics: &mut Diagnostics) {
     let Some(looped) = &task.looped else { return };

@@ -48,6 +48,9 @@ pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
 use crate::template::{Action, Task, Template};
 
+/// Items that a loop may have. The service allows 1,000.
+pub const MAX_ITEMS: usize = 10_000;
+
 /// Limits and constants of runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -68,7 +71,7 @@ impl Default for Settings {
         Self {
             max_depth: 10,
             max_starts: 1000,
-            max_items: 10_000,
+            max_items: MAX_ITEMS,
             max_records: 200_000,
             util_version: "1.0.0".to_owned(),
         }
