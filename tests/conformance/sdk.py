@@ -110,6 +110,7 @@ class OldSdk:
 
     def __init__(self, endpoint, key, region, product="ecs"):
         self.region = region
+        self.product = product
         self.requests = PRODUCTS[product][2]
         self.endpoint = endpoint
         self.client = AcsClient(
@@ -154,7 +155,8 @@ class OldSdk:
             setter = setter or getattr(request, f"set_{name}", None)
             if setter is None:
                 raise AssertionError(f"{action}Request has no {name}")
-            if isinstance(value, (dict, list)) and setter.__name__ == f"set_{name}":
+            is_json = self.product == "oos" and setter.__name__ == f"set_{name}"
+            if is_json and isinstance(value, (dict, list)):
                 # Its requests of OOS take maps and lists as the JSON text that goes over the wire.
                 value = json.dumps(value)
             setter(value)
