@@ -43,7 +43,7 @@ pub use self::records::{
     Context, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck, Status,
     TaskRun, Waiting,
 };
-pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk};
+pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, Roa, is_high_risk};
 pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
 use crate::template::{Action, Task, Template};
