@@ -40,10 +40,15 @@ fn template(random: &mut Random, depth: u32, is_calm: bool) -> Value {
     let n_tasks = 1 + random.below(6);
     let names: Vec<_> = (0..n_tasks).map(|at| format!("t{at}")).collect();
     let tasks: Vec<_> = (0..n_tasks).map(|at| task(random, at, &names, depth, is_calm)).collect();
-    let outputs: Map<_, _> = names
+    let mut outputs: Map<_, _> = names
         .iter()
         .map(|name| (name.clone(), json!({"Value": format!("{{{{ {name}.o }}}}")})))
         .collect();
+    if random.one_in(2) {
+        let value = "{{ oos:kept }} {{ oos-secret:hidden }}";
+        outputs.insert("stored".to_owned(), json!({"Value": value}));
+        outputs.insert("gone".to_owned(), json!({"Value": "{{ oos:gone }}"}));
+    }
     json!({"FormatVersion": "OOS-2019-06-01", "Tasks": tasks, "Outputs": outputs})
 }
 
@@ -303,6 +308,14 @@ fn answer(world: &mut World, command: Command) -> Event {
         Command::Call { task, serial, request } => {
             Event::Called { task, serial, result: world.answer(&request) }
         }
+        Command::Read { task, serial, name, secret } => {
+            let result = match (name.as_str(), secret) {
+                ("kept", false) => Ok("a value".into()),
+                ("hidden", true) => Ok("a secret".into()),
+                _ => Err("there is none".to_owned()),
+            };
+            Event::Read { task, serial, result }
+        }
         other => panic!("{other:?} is not asked for by these templates"),
     }
 }
@@ -367,13 +380,19 @@ fn runs_end_in_any_order_of_answers() {
 
 #[test]
 fn a_run_that_is_killed_after_every_event_ends_the_same() {
-    let mut n_effects = 0;
+    let (mut n_effects, mut n_stored) = (0, 0);
     seeds(1..=150, true, |seed, text| {
         let whole = play(seed, text, Kills::None, None);
         let killed = play(seed, text, Kills::Each, None);
         assert_eq!(whole, killed, "seed {seed}\n{text}");
         n_effects += whole.effects.len();
+        if let Some(stored) = whole.outputs.get("stored") {
+            let outputs = (stored, &whole.outputs["gone"]);
+            assert_eq!(outputs, (&json!("a value a secret"), &Value::Null), "seed {seed}\n{text}");
+            n_stored += 1;
+        }
     });
+    assert!(n_stored > 50, "{n_stored} outputs of the parameter store prove nothing");
     assert!(n_effects > 100, "{n_effects} effects prove nothing");
 }
 

@@ -154,6 +154,7 @@ impl Run {
             is_cancelled: false,
             next: None,
             trigger: None,
+            ending: None,
         };
         self.keep(&found.template);
         self.add_child(id, execution);
@@ -206,6 +207,7 @@ impl Run {
             is_cancelled: false,
             next: None,
             trigger: None,
+            ending: None,
             ..parent.clone()
         };
         if turn.depth > self.settings.max_depth {

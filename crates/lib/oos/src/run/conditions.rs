@@ -69,10 +69,7 @@ impl Run {
         };
         match result {
             Ok(value) => {
-                if secret {
-                    super::scope::secrets_in(&value, &mut self.secrets);
-                }
-                self.store.insert((name, secret), value);
+                self.keep_stored((name, secret), value);
                 self.phase(id, Phase::Idle);
                 self.steps.push_back(Step::Act(id.to_owned()));
             }

@@ -1,11 +1,11 @@
-//! The way through a template: which task comes next, and how an execution ends.
+//! The way through a template: which task comes next.
 
 use serde_json::{Map, Value};
 
 use super::records::{Mode, Origin, Phase, SafetyCheck, Status, TaskRun, Waiting};
 use super::scope::TaskScope;
 use super::{Run, Step, is_high_risk};
-use crate::template::{Action, Next, Type};
+use crate::template::{Action, Next};
 
 impl Run {
     /// Begin an execution that is recorded.
@@ -35,7 +35,7 @@ impl Run {
     /// The execution comes to the task `index`, or to its end.
     pub(super) fn enter(&mut self, id: &str, index: usize) {
         let Some(execution) = self.executions.get(id) else { return };
-        if execution.status.is_final() {
+        if execution.is_ending() {
             return;
         }
         if execution.is_cancelling {
@@ -179,7 +179,7 @@ impl Run {
         }
         let (execution, index, status) = (task.execution.clone(), task.index, task.status);
         let Some(here) = self.task_of(task) else { return };
-        if self.executions.get(&execution).is_none_or(|execution| execution.status.is_final()) {
+        if self.executions.get(&execution).is_none_or(|execution| execution.is_ending()) {
             return;
         }
         match status {
@@ -254,82 +254,11 @@ impl Run {
         }
     }
 
-    /// End an execution, whatever is still under way in it.
-    pub(super) fn end(&mut self, id: &str, status: Status, message: &str) {
-        if self.executions.get(id).is_none_or(|execution| execution.status.is_final()) {
-            return;
-        }
-        for task in self.active_in(id) {
-            self.abandon(&task);
-        }
-        let outputs = self.template_outputs(id);
-        let now = self.now;
-        self.change_execution(id, |execution| {
-            execution.status = status;
-            message.clone_into(&mut execution.message);
-            execution.outputs = outputs;
-            execution.waiting = None;
-            execution.next = None;
-            execution.ended = Some(now);
-        });
-        let told = match message {
-            "" => format!("the execution ended as {}", status.name()),
-            message => format!("the execution ended as {}: {message}", status.name()),
-        };
-        self.log(id, None, told);
-        self.refresh_above(id);
-        let Some(execution) = self.executions.get(id) else { return };
-        match execution.origin.clone() {
-            Origin::Root => {}
-            Origin::Task(task) | Origin::Turn(task) => self.child_ended(&task, id),
-            Origin::Trigger(task) => self.firing_ended(&task, id),
-        }
-    }
-
-    /// Give a task execution of an execution that ends up: nobody waits for it any more.
-    fn abandon(&mut self, id: &str) {
-        if let Some(child) = self.tasks.get(id).and_then(|task| task.child.clone()) {
-            self.end(&child, Status::Cancelled, "the execution above it ended");
-        }
-        if !self.active.remove(id) {
-            return;
-        }
-        self.serials.remove(id);
-        self.partial.remove(id);
-        self.phase(id, Phase::Idle);
-        let now = self.now;
-        self.change(id, |task| {
-            if !task.status.is_final() {
-                task.status = Status::Cancelled;
-            }
-            task.ended = task.ended.or(Some(now));
-        });
-    }
-
     /// The task executions of an execution itself that have not ended.
     pub(super) fn active_in(&self, execution: &str) -> Vec<String> {
         let (from, to) = (format!("{execution}."), format!("{execution}/"));
         let of_it = |id: &&String| self.tasks.get(*id).is_some_and(|t| t.execution == execution);
         self.active.range(from..to).filter(of_it).cloned().collect()
-    }
-
-    fn template_outputs(&self, id: &str) -> Map<String, Value> {
-        let Some(execution) = self.executions.get(id) else { return Map::new() };
-        let Some(loaded) = self.templates.get(&execution.template) else { return Map::new() };
-        if matches!(execution.origin, Origin::Turn(_)) {
-            return Map::new();
-        }
-        let scope = TaskScope::new(self, execution, None, self.now);
-        let each = |output: &crate::template::Output| {
-            let value = scope.value(&output.value).unwrap_or_default();
-            let value = match (output.kind, value) {
-                (Type::List, Value::Array(items)) => Value::Array(items),
-                (Type::List, other) => Value::Array(vec![other]),
-                (_, value) => value,
-            };
-            (output.name.clone(), value)
-        };
-        loaded.template.outputs.iter().map(each).collect()
     }
 
     /// Hold a task execution until somebody lets it go on.

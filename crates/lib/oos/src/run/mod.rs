@@ -17,6 +17,7 @@ mod cancel;
 mod children;
 mod conditions;
 mod duration;
+mod ending;
 mod flow;
 mod loops;
 mod notice;
@@ -40,8 +41,8 @@ use sha2::{Digest, Sha256};
 pub use self::duration::parse_duration;
 pub use self::notice::{Notice, NoticeKind, Refused};
 pub use self::records::{
-    Context, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck, Status,
-    TaskRun, Waiting,
+    Context, Ending, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck,
+    Status, TaskRun, Waiting,
 };
 pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, Roa, is_high_risk};
 pub(crate) use self::scope::declares_output;
@@ -306,6 +307,8 @@ pub struct Run {
     last_serial: u32,
     /// Answers that further pages are added to, and lists of requests that belong together.
     partial: HashMap<String, poll::Partial>,
+    /// Executions whose outputs wait for the parameter store.
+    reading: HashMap<String, ending::Stored>,
     is_resuming: bool,
     now: Timestamp,
     steps: VecDeque<Step>,
@@ -356,6 +359,7 @@ impl Run {
             is_cancelled: false,
             next: None,
             trigger: None,
+            ending: None,
         };
         run.keep(&start.template);
         run.dirty_executions.insert(start.id.clone());
@@ -418,6 +422,7 @@ impl Run {
             serials: HashMap::new(),
             last_serial: 0,
             partial: HashMap::new(),
+            reading: HashMap::new(),
             is_resuming: false,
             now,
             steps: VecDeque::new(),
@@ -520,7 +525,12 @@ impl Run {
                 }
             }
             Event::Read { task, serial, result } => {
-                if self.expects(&task, serial) {
+                if let Some(execution) = ending::execution_of(&task) {
+                    if self.serials.get(&task) == Some(&serial) {
+                        self.serials.remove(&task);
+                        self.output_read(execution, result);
+                    }
+                } else if self.expects(&task, serial) {
                     self.value_read(&task, result);
                 }
             }
@@ -548,6 +558,7 @@ impl Run {
         if self.executions[&root].status == Status::Started {
             self.begin(&root);
         }
+        self.resume_endings();
         for id in self.active.iter().cloned().collect::<Vec<_>>() {
             match self.tasks[&id].phase {
                 Phase::Idle | Phase::Reading | Phase::Finding | Phase::Calling => self.act(&id),

@@ -96,6 +96,9 @@ impl Run {
         if execution.status.is_final() {
             return refused(&format!("the execution has ended as {}", execution.status.name()));
         }
+        if execution.is_ending() {
+            return refused("the execution is ending");
+        }
         let mode = execution.context.mode;
         match &notice.kind {
             NoticeKind::Approve

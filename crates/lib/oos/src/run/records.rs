@@ -192,6 +192,38 @@ pub struct Execution {
     pub next: Option<usize>,
     /// When its trigger last fired, and fires next.
     pub trigger: Option<Firing>,
+    /// How it ends, as soon as what its outputs need was read.
+    #[serde(default)]
+    pub ending: Option<Ending>,
+}
+
+impl Execution {
+    /// Whether nothing happens in it any more but that its outputs may still be worked out.
+    pub(super) const fn is_ending(&self) -> bool {
+        self.status.is_final() || self.ending.is_some()
+    }
+}
+
+/// The end of an execution whose outputs are being worked out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// As what it ends.
+    pub status: Status,
+    /// Why, or nothing.
+    pub message: String,
+    /// What was read for them so far: kept, so that each answer is asked for once.
+    pub read: Vec<Read>,
+}
+
+/// A parameter of the parameter store that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// Its name.
+    pub name: String,
+    /// Whether it is an encrypted one.
+    pub secret: bool,
+    /// Its value; nothing where it cannot be read.
+    pub value: Option<Value>,
 }
 
 /// What is known of a trigger.
