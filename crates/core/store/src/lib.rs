@@ -10,6 +10,7 @@ mod catalogue_set;
 mod database;
 mod error;
 mod executions;
+mod favorites;
 mod journal;
 mod listing;
 mod objects;
