@@ -426,6 +426,23 @@ impl Executions {
         Ok(())
     }
 
+    /// Forget executions, and firings of triggers, that ended before `time`. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be written; what was forgotten before stays forgotten.
+    pub async fn forget_before(&self, time: Timestamp) -> Result<u64> {
+        /// Of one transaction, which others wait for.
+        const AT_ONCE: u32 = 200;
+        let mut forgotten = 0_u64;
+        loop {
+            match self.inner.records.forget_before(rows::nanoseconds(time), AT_ONCE).await? {
+                0 => return Ok(forgotten),
+                more => forgotten = forgotten.saturating_add(more),
+            }
+        }
+    }
+
     async fn put(&self, root: &str, item: &Inbox) -> Result<()> {
         self.put_once(root, item, None).await.map(|_| ())
     }
