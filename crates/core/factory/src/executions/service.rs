@@ -334,7 +334,7 @@ impl Executions {
     ///
     /// Where the database cannot be read.
     pub async fn is_recorded(&self, root: &str) -> Result<bool> {
-        Ok(self.inner.records.load(root, true).await?.is_some())
+        Ok(self.inner.records.is_there(root).await?)
     }
 
     /// The text of the template that an execution runs.
@@ -343,8 +343,7 @@ impl Executions {
     ///
     /// Where the database cannot be read.
     pub async fn template_of(&self, view: &ExecutionView) -> Result<Option<String>> {
-        let stored = self.inner.records.load(root_of(&view.id), true).await?;
-        Ok(stored.and_then(|mut stored| stored.templates.remove(&view.template)))
+        Ok(self.inner.records.text(root_of(&view.id), &view.template).await?)
     }
 
     /// An execution as it is shown.
