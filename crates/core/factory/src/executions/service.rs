@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use kiln_oos::parameters::ParameterError;
 use kiln_oos::run::{
-    Context, Event, Found, Loaded, LogEntry, Notice, Refused, Run, Settings, Start,
+    Context, Event, Found, Loaded, LogEntry, NotRenewed, Notice, Refused, Run, Settings, Start,
 };
 use kiln_store::{
     Committer, Database, ExecutionQuery, Executions as Records, Listing, LogQuery, LogRow, Once,
@@ -65,6 +65,11 @@ pub(super) enum Inbox {
         /// The body of the event.
         content: Value,
     },
+    /// Other parameters for the firings to come.
+    Renew {
+        /// Those that change.
+        parameters: Map<String, Value>,
+    },
 }
 
 impl Inbox {
@@ -73,6 +78,7 @@ impl Inbox {
             Self::Notify(notice) => Event::Notify(notice),
             Self::Cancel { execution } => Event::Cancel { execution },
             Self::Fire { content } => Event::Fire { content },
+            Self::Renew { parameters } => Event::Renew { parameters },
         }
     }
 }
@@ -326,6 +332,24 @@ impl Executions {
             return Err(Refused::State(told).into());
         }
         self.put_once(root, &Inbox::Fire { content }, token).await
+    }
+
+    /// Give an execution that waits for its trigger other parameters, for the firings to come; those
+    /// that are not given stay.
+    ///
+    /// # Errors
+    ///
+    /// Where no trigger waits, or they do not fit the template.
+    pub async fn renew(&self, root: &str, parameters: Map<String, Value>) -> Result<()> {
+        if root_of(root) != root {
+            let told = format!("{root} is part of {} and has its parameters", root_of(root));
+            return Err(Refused::State(told).into());
+        }
+        self.load(root).await?.check_renewal(&parameters).map_err(|error| match error {
+            NotRenewed::Refused(refused) => Failure::Refused(refused),
+            NotRenewed::Parameters(errors) => Failure::Parameters(errors),
+        })?;
+        self.put(root, &Inbox::Renew { parameters }).await
     }
 
     /// Whether a root execution is there, ended or not.

@@ -272,6 +272,11 @@ async fn tasks(database: Database) {
     let current = executions.current_tasks(&of).await.unwrap();
     let current: Vec<&str> = current.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(current, ["e.t0002", "f.t0001"]);
+    let loops = executions.loops(&["e".into(), "f".into()]).await.unwrap();
+    let shown: Vec<_> = loops.iter().map(|own| (own.task.id.as_str(), &own.counts)).collect();
+    let counts = [("Failed".to_owned(), 1), ("Success".to_owned(), 1)].into();
+    assert_eq!(shown, [("e.t0002", &counts)], "f has none");
+    assert_eq!(loops[0].task.view, "view of e.t0002");
 }
 
 /// Near miss planted: an execution whose identifier begins like another's.

@@ -34,7 +34,8 @@ use sqlx::Row;
 pub use self::committer::Committer;
 pub use self::keep::ExecutionChange;
 pub use self::lists::{
-    Depth, ExecutionQuery, ExecutionSort, LogQuery, Logs, TaskExecutionQuery, TaskExecutionSort,
+    Depth, ExecutionQuery, ExecutionSort, LogQuery, Logs, Looped, TaskExecutionQuery,
+    TaskExecutionSort,
 };
 use crate::once::{self, Once};
 use crate::records::{Token, TokenKey};

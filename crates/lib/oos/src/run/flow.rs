@@ -49,7 +49,7 @@ impl Run {
         if execution.context.mode == Mode::Debug && !matches!(execution.origin, Origin::Turn(_)) {
             return self.stop_before(id, index);
         }
-        self.start_task(id, index);
+        self.start_task(id, index, Map::new());
     }
 
     /// In single steps: wait until somebody says which task is next.
@@ -63,8 +63,8 @@ impl Run {
         self.refresh_above(id);
     }
 
-    /// Start the task `index` of an execution.
-    pub(super) fn start_task(&mut self, id: &str, index: usize) {
+    /// Start the task `index` of an execution, with properties that were `given` for this time.
+    pub(super) fn start_task(&mut self, id: &str, index: usize, given: Map<String, Value>) {
         let Some(execution) = self.executions.get(id) else { return };
         if execution.n_started >= self.settings.max_starts {
             let message = format!(
@@ -79,7 +79,8 @@ impl Run {
             execution.next = None;
         });
         let task_id = format!("{id}.t{ordinal:04}");
-        let Some(run) = self.new_task(&task_id, id, index) else { return };
+        let Some(mut run) = self.new_task(&task_id, id, index) else { return };
+        run.given = given;
         let name = run.name.to_ascii_lowercase();
         if !self.add_task(run) {
             return self.end(id, Status::Failed, "the run has too many task executions");
@@ -105,6 +106,7 @@ impl Run {
             status: Status::Running,
             message: String::new(),
             properties: None,
+            given: Map::new(),
             outputs: Map::new(),
             result: None,
             phase: Phase::Idle,

@@ -26,6 +26,7 @@ mod paging;
 mod poll;
 pub mod rate;
 mod records;
+mod renew;
 mod request;
 mod scope;
 mod targets;
@@ -44,6 +45,7 @@ pub use self::records::{
     Context, Ending, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck,
     Status, TaskRun, Waiting,
 };
+pub use self::renew::NotRenewed;
 pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, Roa, is_high_risk};
 pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
@@ -195,6 +197,11 @@ pub enum Event {
     Fire {
         /// The body of the event.
         content: Value,
+    },
+    /// An execution that waits for its trigger gets other parameters; those that are not given stay.
+    Renew {
+        /// Values by the names of parameters.
+        parameters: Map<String, Value>,
     },
 }
 
@@ -537,6 +544,7 @@ impl Run {
             Event::Notify(notice) => self.notified(&notice),
             Event::Cancel { execution } => self.cancel(&execution),
             Event::Fire { content } => self.fired(content),
+            Event::Renew { parameters } => self.renew(&parameters),
         }
     }
 

@@ -227,7 +227,7 @@ pub struct Read {
 }
 
 /// What is known of a trigger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Firing {
     /// How often it fired.
     pub n_fired: u32,
@@ -239,6 +239,9 @@ pub struct Firing {
     pub last_status: Option<Status>,
     /// What the last child said.
     pub last_message: String,
+    /// What the last child gave back.
+    #[serde(default)]
+    pub last_outputs: Map<String, Value>,
     /// Whether a child is at work.
     pub is_firing: bool,
 }
@@ -299,6 +302,9 @@ pub struct TaskRun {
     pub message: String,
     /// Its properties, worked out, secrets masked.
     pub properties: Option<Value>,
+    /// Properties that somebody gave it in place of those of the template.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub given: Map<String, Value>,
     /// What it gave.
     pub outputs: Map<String, Value>,
     /// What it got, where the template looks into it directly.
