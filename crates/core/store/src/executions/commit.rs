@@ -166,7 +166,8 @@ pub(super) async fn write(
     TASKS.run(writer, &tasks.into_iter().map(task_row).collect::<Vec<_>>()).await?;
     write_logs(writer, batches).await?;
     write_texts(writer, batches).await?;
-    forget_items(writer, batches).await
+    forget_items(writer, batches).await?;
+    give_back(writer, batches).await
 }
 
 /// Make a new root findable by its tags.
@@ -290,6 +291,20 @@ async fn write_texts(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(
     let row = |(digest, text)| vec![Value::Text(digest), Value::Number(used), Value::Text(text)];
     TEXTS.run(writer, &texts.into_iter().map(row).collect::<Vec<_>>()).await?;
     RUN_TEXTS.run(writer, &links).await?;
+    Ok(())
+}
+
+async fn give_back(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(), StoreError> {
+    let roots: Vec<&String> =
+        batches.iter().filter(|batch| batch.is_last).map(|batch| &batch.root).collect();
+    for chunk in chunks(&roots) {
+        let sql = format!(
+            "UPDATE oos_runs SET lease = '', owner = '', until = 0 WHERE root IN ({})",
+            numbers(1, chunk.len())
+        );
+        let values: Vec<Value<'_>> = chunk.iter().map(|root| Value::Text(root)).collect();
+        statement(sql, &values).execute(&mut *writer).await?;
+    }
     Ok(())
 }
 

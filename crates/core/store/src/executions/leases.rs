@@ -40,28 +40,19 @@ impl Executions {
         Ok((done.rows_affected() > 0).then_some(token))
     }
 
-    /// Hold a run for longer. `false`: the token is worth nothing any more.
+    /// Hold for longer all that an owner holds.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Refused`.
-    pub async fn renew_lease(
-        &self,
-        root: &str,
-        token: &str,
-        for_: Duration,
-    ) -> Result<bool, StoreError> {
+    pub async fn renew_of(&self, owner: &str, for_: Duration) -> Result<(), StoreError> {
         let mut writer = self.database.begin().await?;
-        let done = sqlx::query(
-            "UPDATE oos_runs SET until = $1 WHERE root = $2 AND lease = $3 AND lease <> ''",
-        )
-        .bind(after(for_))
-        .bind(root)
-        .bind(token)
-        .execute(&mut *writer)
-        .await?;
-        writer.commit().await?;
-        Ok(done.rows_affected() > 0)
+        sqlx::query("UPDATE oos_runs SET until = $1 WHERE owner = $2 AND lease <> ''")
+            .bind(after(for_))
+            .bind(owner)
+            .execute(&mut *writer)
+            .await?;
+        writer.commit().await
     }
 
     /// Give a run back. With a token that is worth nothing any more, nothing happens.
