@@ -21,6 +21,7 @@ mod eval;
 mod format;
 mod lex;
 mod math;
+mod meter;
 mod parse;
 mod paths;
 mod plain;
@@ -40,7 +41,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use eval::{Eval, Meter, R, STACK, Stop};
+use eval::{Eval, STACK};
+use meter::{Meter, R, Stop};
 use parse::Script;
 use plain::Plain;
 use value::Val;

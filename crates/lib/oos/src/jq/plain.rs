@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::eval::{Meter, R, Stop};
+use super::meter::{Meter, R, Stop};
 use super::term::Term;
 use super::value::{SLOT, Val};
 use super::{Budget, JqError, Outcome, too_many};
