@@ -10,36 +10,10 @@ use std::fs;
 use std::path::Path;
 
 use kiln_oos::library::find;
-use rehearsal::{Ended, Rehearsal, Trouble};
-use serde_json::{Value, json};
-
-const REPAIR_WORLD: &str = include_str!("../../sim/worlds/repair-image.yml");
-const UPDATE_WORLD: &str = include_str!("../../sim/worlds/update-image.yml");
-
-fn repair_parameters() -> Value {
-    json!({
-        "zoneId": "cn-hangzhou-b",
-        "repairImageId": "m-broken0001",
-        "baseImageId": "aliyun_3_x64_20G_alibase_20250629.vhd",
-        "instanceType": "ecs.g7.large",
-        "securityGroupId": "sg-1",
-        "vSwitchId": "vsw-1",
-        "repairItems": ["fstab", "cloudinit"],
-    })
-}
-
-fn update_parameters() -> Value {
-    json!({
-        "sourceImageId": "m-source0001",
-        "targetImageName": "shop_2026",
-        "instanceType": "ecs.g7.large",
-        "securityGroupId": "sg-1",
-        "vSwitchId": "vsw-1",
-        "commandContent": "yum -y update",
-        "commandType": "RunShellScript",
-        "updateType": "RunCommand",
-    })
-}
+use rehearsal::{
+    Ended, REPAIR_WORLD, Rehearsal, Trouble, UPDATE_WORLD, repair_parameters, update_parameters,
+};
+use serde_json::Value;
 
 fn repair() -> Rehearsal {
     let text = find("ACS-ECS-RepairImage").unwrap().text;

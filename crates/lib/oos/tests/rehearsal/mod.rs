@@ -15,6 +15,35 @@ use kiln_oos::run::{
 use kiln_sim::{Call, World};
 use serde_json::{Map, Value, json};
 
+/// The worlds and parameters of the two templates that kiln ships.
+pub(crate) const REPAIR_WORLD: &str = include_str!("../../../sim/worlds/repair-image.yml");
+pub(crate) const UPDATE_WORLD: &str = include_str!("../../../sim/worlds/update-image.yml");
+
+pub(crate) fn repair_parameters() -> Value {
+    json!({
+        "zoneId": "cn-hangzhou-b",
+        "repairImageId": "m-broken0001",
+        "baseImageId": "aliyun_3_x64_20G_alibase_20250629.vhd",
+        "instanceType": "ecs.g7.large",
+        "securityGroupId": "sg-1",
+        "vSwitchId": "vsw-1",
+        "repairItems": ["fstab", "cloudinit"],
+    })
+}
+
+pub(crate) fn update_parameters() -> Value {
+    json!({
+        "sourceImageId": "m-source0001",
+        "targetImageName": "shop_2026",
+        "instanceType": "ecs.g7.large",
+        "securityGroupId": "sg-1",
+        "vSwitchId": "vsw-1",
+        "commandContent": "yum -y update",
+        "commandType": "RunShellScript",
+        "updateType": "RunCommand",
+    })
+}
+
 /// What is to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
