@@ -51,7 +51,8 @@ pub(crate) enum Trouble {
     Call(usize),
     /// The n-th call has its effect, and the answer is lost: the server is said to have failed.
     Lost(usize),
-    /// Every call of this task of the template, or of what is below it, is refused.
+    /// Every call of this task, or of what is below it, is refused: names of tasks, outermost first,
+    /// with slashes between.
     Task(String),
 }
 
@@ -200,7 +201,9 @@ impl Rehearsal {
         };
         let is_refused = match &self.trouble {
             Some(Trouble::Call(own)) => *own == nth,
-            Some(Trouble::Task(name)) => path.split('/').next() == Some(name.as_str()),
+            Some(Trouble::Task(own)) => path
+                .strip_prefix(own.as_str())
+                .is_some_and(|rest| matches!(rest.get(..1), None | Some("/"))),
             _ => false,
         };
         if is_refused {
