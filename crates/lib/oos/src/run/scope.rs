@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::records::{Context, Execution, Origin};
 use super::{Run, Settings};
-use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, store_references};
-use crate::jq::{self, Budget};
+use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, store_references};
+use crate::jq;
 use crate::parameters::MASK;
 use crate::template::{Action, Task, Template};
 use crate::value::text;
@@ -177,7 +177,11 @@ impl<'a> TaskScope<'a> {
     fn look_into(&self, result: Option<&Value>, path: &str) -> Result<Value, EvalError> {
         let Some(result) = result else { return Ok(Value::Null) };
         let filter = jq::compile(path).map_err(|error| EvalError::Path(error.to_string()))?;
-        let mut results = filter.run(result, Budget::default()).results;
+        let outcome = self.run.work.run(&filter, result)?;
+        if let Some(error) = outcome.error.filter(|error| error.kind() == jq::Kind::Exhausted) {
+            return Err(EvalError::Path(format!("`{path}`: {error}")));
+        }
+        let mut results = outcome.results;
         Ok(match results.len() {
             0 => Value::Null,
             1 => results.remove(0),
@@ -212,6 +216,10 @@ impl Scope for TaskScope<'_> {
 
     fn condition(&self, name: &str) -> Option<&Expr> {
         self.run.templates.get(&self.execution.template)?.template.condition(name)
+    }
+
+    fn work(&self) -> Option<&Work> {
+        Some(&self.run.work)
     }
 }
 
