@@ -547,14 +547,14 @@ fn parameters_that_grow_or_take_for_ever_are_refused() {
 /// Masking looks for each secret in all that is shown.
 #[test]
 fn secrets_without_number_are_refused_and_long_texts_are_masked() {
-    // A password for each child, twenty times six hundred.
+    // Nearly a thousand for each child, twenty times.
     let hidden = json!({"Type": "List", "NoEcho": true});
     let child = with(
         template(json!([{"Name": "a", "Action": "ACS::Sleep", "Properties": {"Duration": "1S"}}])),
         json!({"Parameters": {"hidden": hidden}}),
     );
     let given = json!({"Fn::Jq": [
-        "First", ". as $n | [range(600) | \"secret \\($n) \\(.)\"]", "{{ ACS::TaskLoopItem }}",
+        "First", ". as $n | [range(990) | \"secret \\($n) \\(.)\"]", "{{ ACS::TaskLoopItem }}",
     ]});
     let child = json!({
         "Name": "child", "Action": "ACS::Template",
@@ -582,5 +582,19 @@ fn secrets_without_number_are_refused_and_long_texts_are_masked() {
         assert_eq!(ended.status, Status::Success, "{}", ended.message);
         assert!(ended.logs.contains("aa*") || ended.logs.contains("\"a*"), "{}", ended.logs);
         assert!(!ended.logs.contains("hush"), "{}", ended.logs);
+    }
+}
+
+/// The log shows calls as JSON, where a secret with quotes looks different.
+#[test]
+fn secrets_are_masked_however_they_are_written() {
+    let hidden = json!({"Type": "String", "NoEcho": true, "Default": "hu\"sh\\\nhush"});
+    let inside = json!({"Fn::Jq": ["First", "{a: .} | tojson", "{{ hidden }}"]});
+    for x in [json!("{{ hidden }}"), json!({"deep": ["say {{ hidden }}"]}), inside] {
+        let all =
+            with(template(json!([echo("say", x)])), json!({"Parameters": {"hidden": hidden}}));
+        let ended = run(&all, Settings::default());
+        assert_eq!(ended.status, Status::Success, "{}", ended.message);
+        assert!(ended.logs.contains("***") && !ended.logs.contains("hu"), "{}", ended.logs);
     }
 }

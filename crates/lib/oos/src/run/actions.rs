@@ -92,8 +92,8 @@ impl Run {
 
     /// The properties as they are shown, their secrets masked.
     fn properties_to_keep(&mut self, map: &Map<String, Value>) -> Result<Value, String> {
-        // What looking for a secret in so many bytes takes, in steps of a script.
-        const BYTES_A_STEP: usize = 2048;
+        // Looking for one secret in so many bytes takes as long as one step of a script.
+        const BYTES_A_STEP: usize = 128;
         let n_looked_at = of_map(map).saturating_mul(self.secrets.len());
         let steps = u64::try_from(n_looked_at / BYTES_A_STEP).unwrap_or(u64::MAX);
         self.work.spend(steps).map_err(|error| error.to_string())?;

@@ -239,22 +239,39 @@ pub(super) fn secrets_in(value: &Value, found: &mut BTreeSet<String>) {
         Value::String(_) | Value::Number(_) => {
             let text = text(value);
             if text.len() > 2 {
-                found.insert(text.into_owned());
+                // As JSON has it as well, and JSON inside of a text of JSON: logs show calls as JSON.
+                let once = escaped(&text);
+                let twice = escaped(&once);
+                found.extend([text.into_owned(), once, twice]);
             }
         }
         Value::Null | Value::Bool(_) => {}
     }
 }
 
+/// A text as it stands between the quotes of JSON.
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
 /// `text` with all of `secrets` masked.
 pub(super) fn mask_text(text: &str, secrets: &BTreeSet<String>) -> String {
-    // The longest first: a secret may be a part of another.
-    let mut longest: Vec<_> = secrets.iter().collect();
+    mask_longest_first(text, &longest_first(secrets))
+}
+
+/// A secret may be a part of another.
+fn longest_first(secrets: &BTreeSet<String>) -> Vec<&str> {
+    let mut longest: Vec<_> = secrets.iter().map(String::as_str).collect();
     longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    longest
+}
+
+fn mask_longest_first(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
-    for secret in longest {
-        if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), MASK);
+    for secret in secrets {
+        if secret.len() <= text.len() && text.contains(secret) {
+            text = text.replace(secret, MASK);
         }
     }
     text
@@ -265,11 +282,17 @@ pub(super) fn mask(value: &Value, secrets: &BTreeSet<String>) -> Value {
     if secrets.is_empty() {
         return value.clone();
     }
+    mask_all(value, secrets, &longest_first(secrets))
+}
+
+fn mask_all(value: &Value, secrets: &BTreeSet<String>, longest: &[&str]) -> Value {
     match value {
-        Value::String(text) => Value::String(mask_text(text, secrets)),
-        Value::Array(items) => items.iter().map(|item| mask(item, secrets)).collect(),
+        Value::String(text) => Value::String(mask_longest_first(text, longest)),
+        Value::Array(items) => items.iter().map(|item| mask_all(item, secrets, longest)).collect(),
         Value::Object(map) => {
-            map.iter().map(|(key, value)| (key.clone(), mask(value, secrets))).collect()
+            let mask =
+                |(key, value): (&String, &Value)| (key.clone(), mask_all(value, secrets, longest));
+            map.iter().map(mask).collect()
         }
         Value::Number(_) if secrets.contains(&*text(value)) => Value::from(MASK),
         other => other.clone(),
