@@ -181,15 +181,13 @@ fn split(
 fn places(source: &str, start: usize) -> impl Iterator<Item = Span> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        loop {
-            let rest = source.get(at..)?;
-            let open = rest.find("{{")?;
-            let inner = rest[open..].trim_start_matches('{');
-            let begin = at + rest.len() - inner.len();
-            let close = inner.find("}}")?;
-            at = begin + close + 2;
-            return Some(start + begin - 2..start + at);
-        }
+        let rest = source.get(at..)?;
+        let open = rest.find("{{")?;
+        let inner = rest[open..].trim_start_matches('{');
+        let begin = at + rest.len() - inner.len();
+        let close = inner.find("}}")?;
+        at = begin + close + 2;
+        Some(start + begin - 2..start + at)
     })
 }
 
