@@ -65,7 +65,8 @@ impl Plain {
             results: Vec::new(),
         };
         let ended = walk.follow(&self.0, input);
-        Outcome { results: walk.results, error: ended.err().map(JqError::from_stop) }
+        let steps = budget.steps.saturating_sub(walk.meter.steps);
+        Outcome { results: walk.results, error: ended.err().map(JqError::from_stop), steps }
     }
 }
 

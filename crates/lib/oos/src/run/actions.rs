@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::conditions::{Held, Worked};
+use super::kept::of_map;
 use super::poll::Partial;
 use super::records::{Phase, Status, Waiting};
 use super::request::{HttpAnswer, HttpRequest};
@@ -66,8 +67,13 @@ impl Run {
         match self.work_out(id, &here.properties) {
             Worked::Value(Value::Object(map)) => {
                 if self.tasks.get(id).is_some_and(|task| task.properties.is_none()) {
-                    let masked = self.mask(&Value::Object(map.clone()));
-                    self.change(id, |task| task.properties = Some(masked));
+                    match self.properties_to_keep(&map) {
+                        Ok(masked) => self.change(id, |task| task.properties = Some(masked)),
+                        Err(error) => {
+                            self.fail(id, &format!("Properties: {error}"));
+                            return None;
+                        }
+                    }
                 }
                 Some(map)
             }
@@ -82,6 +88,18 @@ impl Run {
                 None
             }
         }
+    }
+
+    /// The properties as they are shown, their secrets masked.
+    fn properties_to_keep(&mut self, map: &Map<String, Value>) -> Result<Value, String> {
+        // Looking for one secret in so many bytes takes as long as one step of a script.
+        const BYTES_A_STEP: usize = 128;
+        let n_looked_at = of_map(map).saturating_mul(self.secrets.len());
+        let steps = u64::try_from(n_looked_at / BYTES_A_STEP).unwrap_or(u64::MAX);
+        self.work.spend(steps).map_err(|error| error.to_string())?;
+        let masked = self.mask(&Value::Object(map.clone()));
+        self.keep_bytes(0, crate::expr::size(&masked))?;
+        Ok(masked)
     }
 
     fn sleep(&mut self, id: &str, properties: &Map<String, Value>) {

@@ -121,7 +121,7 @@ impl Run {
             return Err(format!("the template {} has a trigger and cannot be a child", found.name));
         }
         if self.tasks.len() + self.executions.len() >= self.settings.max_records {
-            return Err("the run has too many task executions".to_owned());
+            return Err(self.too_many_records());
         }
         let context = parent.context.clone();
         let pseudo = of_execution(&context, &child, self.now, &self.settings);
@@ -129,6 +129,9 @@ impl Run {
             Origin::Trigger(_) => given.clone(),
             _ => parameters::resolve(&found.template.template, given, &pseudo).map_err(told)?,
         };
+        let hidden = found.template.template.parameters.iter().filter(|own| own.no_echo);
+        self.check_secrets(hidden.filter_map(|own| parameters.get(&own.name)))
+            .map_err(|error| format!("Parameters: {error}"))?;
         let execution = Execution {
             id: child.clone(),
             parent: Some(parent.id.clone()),
@@ -155,6 +158,8 @@ impl Run {
             next: None,
             trigger: None,
         };
+        self.keep_bytes(0, super::kept::of_execution(&execution))
+            .map_err(|error| format!("Parameters: {error}"))?;
         self.keep(&found.template);
         self.add_child(id, execution);
         Ok(())
@@ -211,6 +216,13 @@ impl Run {
         if turn.depth > self.settings.max_depth {
             let most = self.settings.max_depth;
             return self.fail(id, &format!("executions are nested deeper than {most}"));
+        }
+        if self.tasks.len() + self.executions.len() >= self.settings.max_records {
+            let message = self.too_many_records();
+            return self.fail(id, &message);
+        }
+        if let Err(error) = self.keep_bytes(0, super::kept::of_execution(&turn)) {
+            return self.fail(id, &format!("the item: {error}"));
         }
         self.add_child(id, turn);
     }

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::kept::of_map;
 use super::records::{Mode, Origin, Phase, SafetyCheck, Status, TaskRun, Waiting};
 use super::scope::TaskScope;
 use super::{Run, Step, is_high_risk};
+use crate::expr::Evaluator;
 use crate::template::{Action, Next, Type};
 
 impl Run {
@@ -66,9 +68,14 @@ impl Run {
     /// Start the task `index` of an execution.
     pub(super) fn start_task(&mut self, id: &str, index: usize) {
         let Some(execution) = self.executions.get(id) else { return };
+        let name = self.body(execution).and_then(|body| {
+            body.tasks().and_then(|tasks| tasks.get(index)).map(|task| task.name.clone())
+        });
+        let name = name.unwrap_or_default();
         if execution.n_started >= self.settings.max_starts {
             let message = format!(
-                "the execution started {} tasks and is stopped: do its jumps go round in circles?",
+                "{name}: the execution started {} tasks and is stopped: do its jumps go round in \
+                 circles?",
                 execution.n_started
             );
             return self.end(id, Status::Failed, &message);
@@ -82,7 +89,8 @@ impl Run {
         let Some(run) = self.new_task(&task_id, id, index) else { return };
         let name = run.name.to_ascii_lowercase();
         if !self.add_task(run) {
-            return self.end(id, Status::Failed, "the run has too many task executions");
+            let message = format!("{name}: {}", self.too_many_records());
+            return self.end(id, Status::Failed, &message);
         }
         self.latest.entry(id.to_owned()).or_default().insert(name, task_id.clone());
         self.steps.push_back(Step::Act(task_id));
@@ -121,6 +129,11 @@ impl Run {
             updated: self.now,
             ended: None,
         })
+    }
+
+    pub(super) fn too_many_records(&self) -> String {
+        let most = self.settings.max_records;
+        format!("the run has more than {most} executions and task executions")
     }
 
     /// Record a task execution, unless there are too many.
@@ -262,7 +275,14 @@ impl Run {
         for task in self.active_in(id) {
             self.abandon(&task);
         }
-        let outputs = self.template_outputs(id);
+        let (outputs, too_large) = self.template_outputs(id);
+        let (status, message) = match (&too_large, status) {
+            (Some(error), Status::Success) => (Status::Failed, error.as_str()),
+            _ => (status, message),
+        };
+        if let Some(error) = &too_large {
+            self.log(id, None, error.as_str());
+        }
         let now = self.now;
         self.change_execution(id, |execution| {
             execution.status = status;
@@ -313,23 +333,38 @@ impl Run {
         self.active.range(from..to).filter(of_it).cloned().collect()
     }
 
-    fn template_outputs(&self, id: &str) -> Map<String, Value> {
-        let Some(execution) = self.executions.get(id) else { return Map::new() };
-        let Some(loaded) = self.templates.get(&execution.template) else { return Map::new() };
+    /// What an execution gives back; nothing, and why, where that would be too much. Another output
+    /// that cannot be worked out is null.
+    fn template_outputs(&mut self, id: &str) -> (Map<String, Value>, Option<String>) {
+        let none = (Map::new(), None);
+        let Some(execution) = self.executions.get(id) else { return none };
+        let Some(loaded) = self.templates.get(&execution.template) else { return none };
         if matches!(execution.origin, Origin::Turn(_)) {
-            return Map::new();
+            return none;
         }
         let scope = TaskScope::new(self, execution, None, self.now);
-        let each = |output: &crate::template::Output| {
-            let value = scope.value(&output.value).unwrap_or_default();
+        // One for all of them: a large value may be named a thousand times.
+        let evaluator = Evaluator::new(&scope);
+        let mut outputs = Map::new();
+        for output in &loaded.template.outputs {
+            let value = match evaluator.value(&output.value) {
+                Ok(value) => value,
+                Err(error) if error.is_limit() => {
+                    return (Map::new(), Some(format!("Outputs.{}: {error}", output.name)));
+                }
+                Err(_) => Value::Null,
+            };
             let value = match (output.kind, value) {
                 (Type::List, Value::Array(items)) => Value::Array(items),
                 (Type::List, other) => Value::Array(vec![other]),
                 (_, value) => value,
             };
-            (output.name.clone(), value)
-        };
-        loaded.template.outputs.iter().map(each).collect()
+            outputs.insert(output.name.clone(), value);
+        }
+        match self.keep_bytes(0, of_map(&outputs)) {
+            Ok(()) => (outputs, None),
+            Err(error) => (Map::new(), Some(format!("Outputs: {error}"))),
+        }
     }
 
     /// Hold a task execution until somebody lets it go on.

@@ -18,6 +18,7 @@ mod children;
 mod conditions;
 mod duration;
 mod flow;
+mod kept;
 mod loops;
 mod notice;
 mod outputs;
@@ -46,10 +47,26 @@ pub use self::records::{
 pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk};
 pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
+use crate::expr::Work;
 use crate::template::{Action, Task, Template};
 
 /// Items that a loop may have. The service allows 1,000.
 pub const MAX_ITEMS: usize = 10_000;
+
+/// Steps that one event may set off: of jq scripts, and of copying. A few seconds, during which nobody
+/// can cancel and other runs wait; the scripts of 10,000 items at once take 5,000 each at most.
+pub const MAX_WORK: u64 = 50_000_000;
+
+/// Bytes of values that a run keeps: properties, outputs, parameters, items. All of it is in memory
+/// while the run is, and each task execution may have 4 MiB of outputs.
+pub const MAX_KEPT_BYTES: usize = 256 << 20;
+
+/// Bytes of the log of one event. Entries are short, and there may be as many as records.
+const MAX_LOG_BYTES: usize = 16 << 20;
+
+/// Texts that are masked. Each is looked for in all that is shown; a loop of the most items may give a
+/// password to each.
+const MAX_SECRETS: usize = 10_000;
 
 /// Limits and constants of runs.
 #[derive(Clone, Debug)]
@@ -62,6 +79,10 @@ pub struct Settings {
     pub max_items: usize,
     /// How many executions and task executions one run may hold.
     pub max_records: usize,
+    /// How many steps one event may set off, as jq scripts count them.
+    pub max_work: u64,
+    /// How many bytes of values one run may keep.
+    pub max_kept_bytes: usize,
     /// What `ACS::OOSUtilVersion` is.
     pub util_version: String,
 }
@@ -73,6 +94,8 @@ impl Default for Settings {
             max_starts: 1000,
             max_items: MAX_ITEMS,
             max_records: 200_000,
+            max_work: MAX_WORK,
+            max_kept_bytes: MAX_KEPT_BYTES,
             util_version: "1.0.0".to_owned(),
         }
     }
@@ -307,6 +330,12 @@ pub struct Run {
     /// Answers that further pages are added to, and lists of requests that belong together.
     partial: HashMap<String, poll::Partial>,
     is_resuming: bool,
+    /// What is left to do for this event.
+    work: Work,
+    /// What [`Settings::max_kept_bytes`] bounds; follows from the records.
+    kept_bytes: usize,
+    /// Bytes of `logs`.
+    log_bytes: usize,
     now: Timestamp,
     steps: VecDeque<Step>,
     commands: Vec<Command>,
@@ -357,6 +386,7 @@ impl Run {
             next: None,
             trigger: None,
         };
+        run.kept_bytes = kept::of_execution(&execution);
         run.keep(&start.template);
         run.dirty_executions.insert(start.id.clone());
         run.executions.insert(start.id, execution);
@@ -403,6 +433,9 @@ impl Run {
 
     fn empty(root: String, settings: Settings, now: Timestamp) -> Self {
         Self {
+            work: Work::new(settings.max_work),
+            kept_bytes: 0,
+            log_bytes: 0,
             settings,
             root,
             executions: BTreeMap::new(),
@@ -434,6 +467,9 @@ impl Run {
         for id in self.executions.keys().cloned().collect::<Vec<_>>() {
             self.learn_secrets(&id);
         }
+        let executions = self.executions.values().map(kept::of_execution);
+        let tasks = self.tasks.values().map(kept::of_task);
+        self.kept_bytes = executions.chain(tasks).fold(0, usize::saturating_add);
         let ids: Vec<String> = self.tasks.keys().cloned().collect();
         for id in ids {
             let task = &self.tasks[&id];
@@ -482,6 +518,7 @@ impl Run {
     /// state (an answer that came too late, a decision nobody waits for) changes nothing.
     pub fn advance(&mut self, now: Timestamp, event: Event) -> Vec<Command> {
         self.now = self.now.max(now);
+        self.work.reset();
         self.take(event);
         self.drain();
         while let Some((at, id)) = self.timers.first().cloned()
@@ -657,6 +694,7 @@ impl Run {
 
     /// What changed since the last call, and is to be stored before the commands are carried out.
     pub fn take_changes(&mut self) -> Changes {
+        self.log_bytes = 0;
         Changes {
             executions: std::mem::take(&mut self.dirty_executions).into_iter().collect(),
             tasks: std::mem::take(&mut self.dirty_tasks).into_iter().collect(),
@@ -673,18 +711,45 @@ impl Run {
     }
 
     fn log(&mut self, execution: &str, task: Option<&str>, message: impl Into<String>) {
-        self.logs.push(LogEntry {
-            execution: execution.to_owned(),
-            task: task.map(str::to_owned),
-            at: self.now,
-            message: cut(scope::mask_text(&message.into(), &self.secrets)),
-        });
+        if self.log_bytes > MAX_LOG_BYTES {
+            return;
+        }
+        let mut message = cut(self.shown(message.into()));
+        self.log_bytes = self.log_bytes.saturating_add(message.len());
+        if self.log_bytes > MAX_LOG_BYTES {
+            message = format!("more than {MAX_LOG_BYTES} bytes at once: the rest is not kept");
+        }
+        let (execution, task) = (execution.to_owned(), task.map(str::to_owned));
+        self.logs.push(LogEntry { execution, task, at: self.now, message });
     }
 
     /// `value` as it may be shown: without the texts of secrets.
     #[must_use]
     pub fn mask(&self, value: &Value) -> Value {
         scope::mask(value, &self.secrets)
+    }
+
+    /// A text for people, its secrets masked. Of a long one the beginning: masking takes time.
+    fn shown(&self, text: String) -> String {
+        const MOST: usize = 64 << 10;
+        if text.len() <= MOST {
+            return scope::mask_text(&text, &self.secrets);
+        }
+        // Where it is cut, a secret may be cut, and is not known by its beginning.
+        let longest = self.secrets.iter().map(String::len).max().unwrap_or(0);
+        let masked = scope::mask_text(cut_to(&text, MOST), &self.secrets);
+        format!("{}…", cut_to(&masked, masked.len().saturating_sub(longest)))
+    }
+
+    /// Whether there is room for the secrets in `value`.
+    fn check_secrets<'a>(&self, values: impl Iterator<Item = &'a Value>) -> Result<(), String> {
+        let mut new = BTreeSet::new();
+        values.for_each(|value| scope::secrets_in(value, &mut new));
+        let n_new = new.difference(&self.secrets).count();
+        match self.secrets.len().saturating_add(n_new) > MAX_SECRETS {
+            true => Err(format!("the run would have more than {MAX_SECRETS} secret texts")),
+            false => Ok(()),
+        }
     }
 
     /// The values of parameters that are never shown.
@@ -809,9 +874,15 @@ impl std::ops::Deref for TaskRef {
 fn cut(mut message: String) -> String {
     const MOST: usize = 4096;
     if message.len() > MOST {
-        let end = (0..=MOST).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
+        message.truncate(cut_to(&message, MOST).len());
         message.push('…');
     }
     message
+}
+
+/// The beginning of `text`, of `most` bytes at most.
+fn cut_to(text: &str, most: usize) -> &str {
+    let most = most.min(text.len());
+    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.get(..end).unwrap_or_default()
 }

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::records::{Context, Execution, Origin};
 use super::{Run, Settings};
-use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, store_references};
-use crate::jq::{self, Budget};
+use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, store_references};
+use crate::jq;
 use crate::parameters::MASK;
 use crate::template::{Action, Task, Template};
 use crate::value::text;
@@ -177,7 +177,11 @@ impl<'a> TaskScope<'a> {
     fn look_into(&self, result: Option<&Value>, path: &str) -> Result<Value, EvalError> {
         let Some(result) = result else { return Ok(Value::Null) };
         let filter = jq::compile(path).map_err(|error| EvalError::Path(error.to_string()))?;
-        let mut results = filter.run(result, Budget::default()).results;
+        let outcome = self.run.work.run(&filter, result)?;
+        if let Some(error) = outcome.error.filter(|error| error.kind() == jq::Kind::Exhausted) {
+            return Err(EvalError::Path(format!("`{path}`: {error}")));
+        }
+        let mut results = outcome.results;
         Ok(match results.len() {
             0 => Value::Null,
             1 => results.remove(0),
@@ -213,6 +217,10 @@ impl Scope for TaskScope<'_> {
     fn condition(&self, name: &str) -> Option<&Expr> {
         self.run.templates.get(&self.execution.template)?.template.condition(name)
     }
+
+    fn work(&self) -> Option<&Work> {
+        Some(&self.run.work)
+    }
 }
 
 /// The value of a key in any letter case; the exact one first.
@@ -231,22 +239,39 @@ pub(super) fn secrets_in(value: &Value, found: &mut BTreeSet<String>) {
         Value::String(_) | Value::Number(_) => {
             let text = text(value);
             if text.len() > 2 {
-                found.insert(text.into_owned());
+                // As JSON has it as well, and JSON inside of a text of JSON: logs show calls as JSON.
+                let once = escaped(&text);
+                let twice = escaped(&once);
+                found.extend([text.into_owned(), once, twice]);
             }
         }
         Value::Null | Value::Bool(_) => {}
     }
 }
 
+/// A text as it stands between the quotes of JSON.
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+}
+
 /// `text` with all of `secrets` masked.
 pub(super) fn mask_text(text: &str, secrets: &BTreeSet<String>) -> String {
-    // The longest first: a secret may be a part of another.
-    let mut longest: Vec<_> = secrets.iter().collect();
+    mask_longest_first(text, &longest_first(secrets))
+}
+
+/// A secret may be a part of another.
+fn longest_first(secrets: &BTreeSet<String>) -> Vec<&str> {
+    let mut longest: Vec<_> = secrets.iter().map(String::as_str).collect();
     longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    longest
+}
+
+fn mask_longest_first(text: &str, secrets: &[&str]) -> String {
     let mut text = text.to_owned();
-    for secret in longest {
-        if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), MASK);
+    for secret in secrets {
+        if secret.len() <= text.len() && text.contains(secret) {
+            text = text.replace(secret, MASK);
         }
     }
     text
@@ -257,11 +282,17 @@ pub(super) fn mask(value: &Value, secrets: &BTreeSet<String>) -> Value {
     if secrets.is_empty() {
         return value.clone();
     }
+    mask_all(value, secrets, &longest_first(secrets))
+}
+
+fn mask_all(value: &Value, secrets: &BTreeSet<String>, longest: &[&str]) -> Value {
     match value {
-        Value::String(text) => Value::String(mask_text(text, secrets)),
-        Value::Array(items) => items.iter().map(|item| mask(item, secrets)).collect(),
+        Value::String(text) => Value::String(mask_longest_first(text, longest)),
+        Value::Array(items) => items.iter().map(|item| mask_all(item, secrets, longest)).collect(),
         Value::Object(map) => {
-            map.iter().map(|(key, value)| (key.clone(), mask(value, secrets))).collect()
+            let mask =
+                |(key, value): (&String, &Value)| (key.clone(), mask_all(value, secrets, longest));
+            map.iter().map(mask).collect()
         }
         Value::Number(_) if secrets.contains(&*text(value)) => Value::from(MASK),
         other => other.clone(),
