@@ -171,13 +171,8 @@ def settle_executions(site):
     oos = site.connect("old", product="oos")
     deadline = time.monotonic() + WAIT_S
     while True:
-        found, token = [], {}
-        while True:
-            page = oos.call("ListExecutions", MaxResults=100, **token)
-            found += page["Executions"]
-            if not page.get("NextToken"):
-                break
-            token = {"NextToken": page["NextToken"]}
+        pages = kiln.pages(oos, "ListExecutions", MaxResults=100)
+        found = [one for page in pages for one in page["Executions"]]
         at_work = [e for e in found if e["Status"] not in ("Success", "Failed", "Cancelled")]
         if not at_work:
             return {e["ExecutionId"]: e for e in found}
@@ -219,10 +214,14 @@ def settle(site, log):
     print(json.dumps({"kept": kept, "statuses": statuses, "tasks": len(tasks)}), flush=True)
 
 
+def acknowledged(log):
+    lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def judge_acknowledged(log, tasks, statuses):
     """Nothing that was acknowledged is lost: its task ended, its image is there or was deleted."""
-    lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
-    told = [json.loads(line) for line in lines]
+    told = acknowledged(log)
     asked = {entry["image"] for entry in told if entry["action"] == "asked"}
     for entry in told:
         image, action = entry["image"], entry["action"]
@@ -237,8 +236,7 @@ def judge_acknowledged(log, tasks, statuses):
 
 def judge_executions(log, executions, images):
     """Each execution that was acknowledged ended well, and its one call was made once."""
-    lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
-    told = {e["execution"]: e for e in map(json.loads, lines) if e["action"] == "run"}
+    told = {entry["execution"]: entry for entry in acknowledged(log) if entry["action"] == "run"}
     for execution in executions.values():
         assert execution["Status"] == "Success", execution
     names = collections.Counter(image["ImageName"] for image in images)
