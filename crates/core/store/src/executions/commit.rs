@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{AnyConnection, Row};
 
-use super::{Batch, ExecutionRow, Executions, TaskRow, now};
+use super::{Batch, ExecutionRow, Executions, TaskRow, leases, now};
 use crate::rows::{Insert, Value, chunks, numbers, statement};
 use crate::{Dialect, StoreError, tags};
 
@@ -167,7 +167,7 @@ pub(super) async fn write(
     write_logs(writer, batches).await?;
     write_texts(writer, batches).await?;
     forget_items(writer, batches).await?;
-    give_back(writer, batches).await
+    give_back_ended(writer, batches).await
 }
 
 /// Make a new root findable by its tags.
@@ -294,16 +294,13 @@ async fn write_texts(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(
     Ok(())
 }
 
-async fn give_back(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(), StoreError> {
+async fn give_back_ended(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(), StoreError> {
     let roots: Vec<&String> =
         batches.iter().filter(|batch| batch.is_last).map(|batch| &batch.root).collect();
     for chunk in chunks(&roots) {
-        let sql = format!(
-            "UPDATE oos_runs SET lease = '', owner = '', until = 0 WHERE root IN ({})",
-            numbers(1, chunk.len())
-        );
+        let which = format!("root IN ({})", numbers(1, chunk.len()));
         let values: Vec<Value<'_>> = chunk.iter().map(|root| Value::Text(root)).collect();
-        statement(sql, &values).execute(&mut *writer).await?;
+        leases::give_back(writer, &which, &values).await?;
     }
     Ok(())
 }
