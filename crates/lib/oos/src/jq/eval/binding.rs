@@ -61,6 +61,19 @@ impl<'p> Eval<'p> {
         })
     }
 
+    /// The scope of each value that a fold goes over.
+    fn each_bound<'e>(
+        &mut self,
+        fold: &'e Fold,
+        scope: Scope<'e>,
+        input: &Val,
+        then: Bound<'_, 'p>,
+    ) -> R<()> {
+        self.eval(&fold.source, scope, Item::value(input.clone()), &mut |ev, x| {
+            ev.bind(&fold.pattern, scope, x.val, then)
+        })
+    }
+
     /// The last result of each update is the state; an update without a result makes it null.
     pub(super) fn reduce<'e>(
         &mut self,
@@ -72,17 +85,15 @@ impl<'p> Eval<'p> {
         let input = item.val.clone();
         self.eval(&fold.init, scope, item, &mut |ev, init| {
             let mut state = Some(init);
-            ev.eval(&fold.source, scope, Item::value(input.clone()), &mut |ev, x| {
-                ev.bind(&fold.pattern, scope, x.val, &mut |ev, scope| {
-                    let current = state.take().unwrap_or(Item::value(Val::Null));
-                    let none = current.computed(Val::Null);
-                    ev.eval(&fold.update, scope, current, &mut |_, next| {
-                        state = Some(next);
-                        Ok(())
-                    })?;
-                    state.get_or_insert(none);
+            ev.each_bound(fold, scope, &input, &mut |ev, scope| {
+                let current = state.take().unwrap_or(Item::value(Val::Null));
+                let none = current.computed(Val::Null);
+                ev.eval(&fold.update, scope, current, &mut |_, next| {
+                    state = Some(next);
                     Ok(())
-                })
+                })?;
+                state.get_or_insert(none);
+                Ok(())
             })?;
             match state.take() {
                 Some(state) => out(ev, state),
@@ -101,17 +112,15 @@ impl<'p> Eval<'p> {
         let input = item.val.clone();
         self.eval(&fold.init, scope, item, &mut |ev, init| {
             let mut state = init;
-            ev.eval(&fold.source, scope, Item::value(input.clone()), &mut |ev, x| {
-                ev.bind(&fold.pattern, scope, x.val, &mut |ev, scope| {
-                    let none = state.computed(Val::Null);
-                    let current = std::mem::replace(&mut state, none);
-                    ev.eval(&fold.update, scope, current, &mut |ev, next| {
-                        state = next.clone();
-                        match &fold.extract {
-                            Some(extract) => ev.eval(extract, scope, next, out),
-                            None => out(ev, next),
-                        }
-                    })
+            ev.each_bound(fold, scope, &input, &mut |ev, scope| {
+                let none = state.computed(Val::Null);
+                let current = std::mem::replace(&mut state, none);
+                ev.eval(&fold.update, scope, current, &mut |ev, next| {
+                    state = next.clone();
+                    match &fold.extract {
+                        Some(extract) => ev.eval(extract, scope, next, out),
+                        None => out(ev, next),
+                    }
                 })
             })
         })
