@@ -120,9 +120,7 @@ impl Run {
         {
             return Err(format!("the template {} has a trigger and cannot be a child", found.name));
         }
-        if self.tasks.len() + self.executions.len() >= self.settings.max_records {
-            return Err(self.too_many_records());
-        }
+        self.check_records()?;
         let context = parent.context.clone();
         let pseudo = of_execution(&context, &child, self.now, &self.settings);
         let parameters = match origin {
@@ -217,9 +215,8 @@ impl Run {
             let most = self.settings.max_depth;
             return self.fail(id, &format!("executions are nested deeper than {most}"));
         }
-        if self.tasks.len() + self.executions.len() >= self.settings.max_records {
-            let message = self.too_many_records();
-            return self.fail(id, &message);
+        if let Err(error) = self.check_records() {
+            return self.fail(id, &error);
         }
         if let Err(error) = self.keep_bytes(0, super::kept::of_execution(&turn)) {
             return self.fail(id, &format!("the item: {error}"));

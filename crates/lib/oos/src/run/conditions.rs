@@ -77,7 +77,7 @@ impl Run {
                     if let Err(error) = self.check_secrets(std::iter::once(&value)) {
                         return self.fail(id, &format!("the parameter {name}: {error}"));
                     }
-                    super::scope::secrets_in(&value, &mut self.secrets);
+                    super::shown::secrets_in(&value, &mut self.secrets);
                 }
                 self.store.insert((name, secret), value);
                 self.phase(id, Phase::Idle);

@@ -68,31 +68,27 @@ impl Run {
     /// Start the task `index` of an execution.
     pub(super) fn start_task(&mut self, id: &str, index: usize) {
         let Some(execution) = self.executions.get(id) else { return };
-        let name = self.body(execution).and_then(|body| {
-            body.tasks().and_then(|tasks| tasks.get(index)).map(|task| task.name.clone())
-        });
-        let name = name.unwrap_or_default();
-        if execution.n_started >= self.settings.max_starts {
+        let n_started = execution.n_started;
+        let ordinal = n_started.saturating_add(1);
+        let task_id = format!("{id}.t{ordinal:04}");
+        let Some(run) = self.new_task(&task_id, id, index) else { return };
+        let name = run.name.clone();
+        if n_started >= self.settings.max_starts {
             let message = format!(
-                "{name}: the execution started {} tasks and is stopped: do its jumps go round in \
-                 circles?",
-                execution.n_started
+                "{name}: the execution started {n_started} tasks and is stopped: do its jumps go \
+                 round in circles?"
             );
             return self.end(id, Status::Failed, &message);
         }
-        let ordinal = execution.n_started.saturating_add(1);
         self.change_execution(id, |execution| {
             execution.n_started = ordinal;
             execution.next = None;
         });
-        let task_id = format!("{id}.t{ordinal:04}");
-        let Some(run) = self.new_task(&task_id, id, index) else { return };
-        let name = run.name.to_ascii_lowercase();
-        if !self.add_task(run) {
-            let message = format!("{name}: {}", self.too_many_records());
-            return self.end(id, Status::Failed, &message);
+        if let Err(error) = self.add_task(run) {
+            return self.end(id, Status::Failed, &format!("{name}: {error}"));
         }
-        self.latest.entry(id.to_owned()).or_default().insert(name, task_id.clone());
+        let latest = self.latest.entry(id.to_owned()).or_default();
+        latest.insert(name.to_ascii_lowercase(), task_id.clone());
         self.steps.push_back(Step::Act(task_id));
     }
 
@@ -131,20 +127,22 @@ impl Run {
         })
     }
 
-    pub(super) fn too_many_records(&self) -> String {
+    /// Whether one more execution or task execution may be recorded.
+    pub(super) fn check_records(&self) -> Result<(), String> {
         let most = self.settings.max_records;
-        format!("the run has more than {most} executions and task executions")
+        match self.tasks.len() + self.executions.len() < most {
+            true => Ok(()),
+            false => Err(format!("the run has more than {most} executions and task executions")),
+        }
     }
 
     /// Record a task execution, unless there are too many.
-    pub(super) fn add_task(&mut self, run: TaskRun) -> bool {
-        if self.tasks.len() + self.executions.len() >= self.settings.max_records {
-            return false;
-        }
+    pub(super) fn add_task(&mut self, run: TaskRun) -> Result<(), String> {
+        self.check_records()?;
         self.active.insert(run.id.clone());
         self.dirty_tasks.insert(run.id.clone());
         self.tasks.insert(run.id.clone(), run);
-        true
+        Ok(())
     }
 
     /// End a task execution.

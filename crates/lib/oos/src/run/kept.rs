@@ -38,10 +38,15 @@ impl Run {
         let most = self.settings.max_kept_bytes;
         let is_small = new <= SMALL_BYTES && kept <= most.saturating_add(RESERVE_BYTES);
         if new > old && kept > most && !is_small {
-            return Err(format!("the run would keep more than {most} bytes of values"));
+            return Err(self.too_much_kept());
         }
         self.kept_bytes = kept;
         Ok(())
+    }
+
+    pub(super) fn too_much_kept(&self) -> String {
+        let most = self.settings.max_kept_bytes;
+        format!("the run would keep more than {most} bytes of values")
     }
 
     /// Bytes of values that may still be kept.

@@ -156,9 +156,8 @@ impl Run {
         run.item = Some(item);
         run.batch = Some(batch);
         run.position = position;
-        if !self.add_task(run) {
-            let message = self.too_many_records();
-            self.fail(id, &message);
+        if let Err(error) = self.add_task(run) {
+            self.fail(id, &error);
             return false;
         }
         self.count_in(id, |counts| {
@@ -238,9 +237,7 @@ impl Run {
         let (mut n_bytes, room) = (0_usize, self.room_bytes());
         let too_large = |n_bytes: &mut usize, value: &Value| {
             *n_bytes = n_bytes.saturating_add(size(value));
-            let most = self.settings.max_kept_bytes;
-            (*n_bytes > room)
-                .then(|| format!("the run would keep more than {most} bytes of values"))
+            (*n_bytes > room).then(|| self.too_much_kept())
         };
         for output in &here.outputs {
             let value = Value::Array(joined(&output.name));

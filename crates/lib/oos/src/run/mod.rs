@@ -23,11 +23,14 @@ mod loops;
 mod notice;
 mod outputs;
 mod paging;
+mod place;
 mod poll;
+mod protocol;
 pub mod rate;
 mod records;
 mod request;
 mod scope;
+mod shown;
 mod targets;
 mod trigger;
 
@@ -40,6 +43,8 @@ use sha2::{Digest, Sha256};
 
 pub use self::duration::parse_duration;
 pub use self::notice::{Notice, NoticeKind, Refused};
+use self::place::TaskRef;
+pub use self::protocol::{Changes, Command, Event, Found, Start};
 pub use self::records::{
     Context, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck, Status,
     TaskRun, Waiting,
@@ -48,7 +53,7 @@ pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk
 pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
 use crate::expr::Work;
-use crate::template::{Action, Task, Template};
+use crate::template::Template;
 
 /// Items that a loop may have. The service allows 1,000.
 pub const MAX_ITEMS: usize = 10_000;
@@ -60,13 +65,6 @@ pub const MAX_WORK: u64 = 50_000_000;
 /// Bytes of values that a run keeps: properties, outputs, parameters, items. All of it is in memory
 /// while the run is, and each task execution may have 4 MiB of outputs.
 pub const MAX_KEPT_BYTES: usize = 256 << 20;
-
-/// Bytes of the log of one event. Entries are short, and there may be as many as records.
-const MAX_LOG_BYTES: usize = 16 << 20;
-
-/// Texts that are masked. Each is looked for in all that is shown; a loop of the most items may give a
-/// password to each.
-const MAX_SECRETS: usize = 10_000;
 
 /// Limits and constants of runs.
 #[derive(Clone, Debug)]
@@ -131,162 +129,6 @@ impl Loaded {
 #[must_use]
 pub fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What is to be started.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The identifier of the execution: `exec-` and hex digits.
-    pub id: String,
-    /// The template.
-    pub template: Arc<Loaded>,
-    /// Its name, or nothing.
-    pub template_name: String,
-    /// Its version, or nothing.
-    pub template_version: String,
-    /// What was given for its parameters.
-    pub parameters: Map<String, Value>,
-    /// Under whose name, where and how.
-    pub context: Context,
-}
-
-/// A template that was looked up.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Its name as it is stored.
-    pub name: String,
-    /// Its version, or nothing.
-    pub version: String,
-    /// What it says.
-    pub template: Arc<Loaded>,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The execution begins.
-    Begin,
-    /// The run was loaded: what was under way is to be asked for again.
-    Resume,
-    /// Time went by.
-    Time,
-    /// A call was answered.
-    Called {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// What came of it.
-        result: Result<Value, ApiError>,
-    },
-    /// An HTTP request was answered.
-    Answered {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// The answer, or why there is none.
-        result: Result<HttpAnswer, String>,
-    },
-    /// A template was looked up.
-    Found {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// The template, or why there is none.
-        result: Result<Found, String>,
-    },
-    /// A parameter of the parameter store was read.
-    Read {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// The value, or why there is none.
-        result: Result<Value, String>,
-    },
-    /// Somebody decided something.
-    Notify(Notice),
-    /// Somebody wants an execution to end.
-    Cancel {
-        /// The execution.
-        execution: String,
-    },
-    /// An event or an alarm came, or somebody fires the trigger by hand.
-    Fire {
-        /// The body of the event.
-        content: Value,
-    },
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Call an API.
-    Call {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// The call.
-        request: Box<Request>,
-    },
-    /// Make an HTTP request.
-    Http {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// The request.
-        request: HttpRequest,
-    },
-    /// Look a template up.
-    Find {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// Its name, in any letter case.
-        name: String,
-        /// Its version, where it was given.
-        version: Option<String>,
-    },
-    /// Read a parameter of the parameter store.
-    Read {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// Its name.
-        name: String,
-        /// Whether it is an encrypted one.
-        secret: bool,
-    },
-}
-
-/// What changed since the last look.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// Executions, by identifier.
-    pub executions: Vec<String>,
-    /// Task executions, by identifier.
-    pub tasks: Vec<String>,
-    /// What happened, oldest first.
-    pub logs: Vec<LogEntry>,
-    /// Digests of templates that came in.
-    pub templates: Vec<String>,
-}
-
-impl Changes {
-    /// Whether nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.executions.is_empty()
-            && self.tasks.is_empty()
-            && self.logs.is_empty()
-            && self.templates.is_empty()
-    }
 }
 
 /// What follows inside of one `advance`. A queue and not recursion: a template may jump on and on.
@@ -710,59 +552,6 @@ impl Run {
         }
     }
 
-    fn log(&mut self, execution: &str, task: Option<&str>, message: impl Into<String>) {
-        if self.log_bytes > MAX_LOG_BYTES {
-            return;
-        }
-        let mut message = cut(self.shown(message.into()));
-        self.log_bytes = self.log_bytes.saturating_add(message.len());
-        if self.log_bytes > MAX_LOG_BYTES {
-            message = format!("more than {MAX_LOG_BYTES} bytes at once: the rest is not kept");
-        }
-        let (execution, task) = (execution.to_owned(), task.map(str::to_owned));
-        self.logs.push(LogEntry { execution, task, at: self.now, message });
-    }
-
-    /// `value` as it may be shown: without the texts of secrets.
-    #[must_use]
-    pub fn mask(&self, value: &Value) -> Value {
-        scope::mask(value, &self.secrets)
-    }
-
-    /// A text for people, its secrets masked. Of a long one the beginning: masking takes time.
-    fn shown(&self, text: String) -> String {
-        const MOST: usize = 64 << 10;
-        if text.len() <= MOST {
-            return scope::mask_text(&text, &self.secrets);
-        }
-        // Where it is cut, a secret may be cut, and is not known by its beginning.
-        let longest = self.secrets.iter().map(String::len).max().unwrap_or(0);
-        let masked = scope::mask_text(cut_to(&text, MOST), &self.secrets);
-        format!("{}…", cut_to(&masked, masked.len().saturating_sub(longest)))
-    }
-
-    /// Whether there is room for the secrets in `value`.
-    fn check_secrets<'a>(&self, values: impl Iterator<Item = &'a Value>) -> Result<(), String> {
-        let mut new = BTreeSet::new();
-        values.for_each(|value| scope::secrets_in(value, &mut new));
-        let n_new = new.difference(&self.secrets).count();
-        match self.secrets.len().saturating_add(n_new) > MAX_SECRETS {
-            true => Err(format!("the run would have more than {MAX_SECRETS} secret texts")),
-            false => Ok(()),
-        }
-    }
-
-    /// The values of parameters that are never shown.
-    fn learn_secrets(&mut self, id: &str) {
-        let Some(execution) = self.executions.get(id) else { return };
-        let Some(loaded) = self.templates.get(&execution.template) else { return };
-        for parameter in loaded.template.parameters.iter().filter(|own| own.no_echo) {
-            if let Some(value) = execution.parameters.get(&parameter.name) {
-                scope::secrets_in(value, &mut self.secrets);
-            }
-        }
-    }
-
     /// Change a task execution that is there.
     fn change(&mut self, id: &str, change: impl FnOnce(&mut TaskRun)) {
         if let Some(task) = self.tasks.get_mut(id) {
@@ -806,83 +595,4 @@ impl Run {
             task.phase = phase;
         });
     }
-
-    /// The place of an execution's tasks: its template, and where in it they stand.
-    fn body(&self, execution: &Execution) -> Option<Body> {
-        let loaded = Arc::clone(self.templates.get(&execution.template)?);
-        let path = match &execution.origin {
-            Origin::Turn(task) => {
-                let task = self.tasks.get(task)?;
-                let outer = self.executions.get(&task.execution)?;
-                let mut path = self.body(outer)?.path;
-                path.push(task.index);
-                path
-            }
-            _ => Vec::new(),
-        };
-        Some(Body { loaded, path })
-    }
-
-    /// The task that a task execution runs.
-    fn task_of(&self, task: &TaskRun) -> Option<TaskRef> {
-        let body = self.body(self.executions.get(&task.execution)?)?;
-        body.tasks()?.get(task.index)?;
-        Some(TaskRef { body, index: task.index })
-    }
-}
-
-/// The tasks of an execution.
-#[derive(Clone, Debug)]
-struct Body {
-    loaded: Arc<Loaded>,
-    /// The tasks of `ACS::Loop` that they are inside of, outermost first.
-    path: Vec<usize>,
-}
-
-impl Body {
-    fn tasks(&self) -> Option<&[Task]> {
-        let mut tasks = self.loaded.template.tasks.as_slice();
-        for index in &self.path {
-            let Action::Loop { tasks: inner } = &tasks.get(*index)?.action else { return None };
-            tasks = inner;
-        }
-        Some(tasks)
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        self.tasks()?.iter().position(|task| task.name.eq_ignore_ascii_case(name))
-    }
-}
-
-/// A task of a template.
-#[derive(Clone, Debug)]
-struct TaskRef {
-    body: Body,
-    index: usize,
-}
-
-impl std::ops::Deref for TaskRef {
-    type Target = Task;
-
-    #[expect(clippy::indexing_slicing, reason = "made for an index that is there")]
-    fn deref(&self) -> &Task {
-        &self.body.tasks().unwrap_or_default()[self.index]
-    }
-}
-
-/// Log messages are for people.
-fn cut(mut message: String) -> String {
-    const MOST: usize = 4096;
-    if message.len() > MOST {
-        message.truncate(cut_to(&message, MOST).len());
-        message.push('…');
-    }
-    message
-}
-
-/// The beginning of `text`, of `most` bytes at most.
-fn cut_to(text: &str, most: usize) -> &str {
-    let most = most.min(text.len());
-    let end = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.get(..end).unwrap_or_default()
 }

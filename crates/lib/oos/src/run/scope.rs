@@ -9,9 +9,7 @@ use super::records::{Context, Execution, Origin};
 use super::{Run, Settings};
 use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, store_references};
 use crate::jq;
-use crate::parameters::MASK;
 use crate::template::{Action, Task, Template};
-use crate::value::text;
 
 /// Pseudo parameters where there is no task yet.
 pub(super) fn of_execution(
@@ -228,73 +226,4 @@ pub(super) fn get_any_case<'a>(map: &'a Map<String, Value>, name: &str) -> Optio
     map.get(name).or_else(|| {
         map.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     })
-}
-
-/// The texts of a secret value. One of one or two letters would mask half of every text, and is no
-/// secret.
-pub(super) fn secrets_in(value: &Value, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| secrets_in(item, found)),
-        Value::Object(map) => map.values().for_each(|value| secrets_in(value, found)),
-        Value::String(_) | Value::Number(_) => {
-            let text = text(value);
-            if text.len() > 2 {
-                // As JSON has it as well, and JSON inside of a text of JSON: logs show calls as JSON.
-                let once = escaped(&text);
-                let twice = escaped(&once);
-                found.extend([text.into_owned(), once, twice]);
-            }
-        }
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
-/// A text as it stands between the quotes of JSON.
-fn escaped(text: &str) -> String {
-    let quoted = Value::from(text).to_string();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
-}
-
-/// `text` with all of `secrets` masked.
-pub(super) fn mask_text(text: &str, secrets: &BTreeSet<String>) -> String {
-    mask_longest_first(text, &longest_first(secrets))
-}
-
-/// A secret may be a part of another.
-fn longest_first(secrets: &BTreeSet<String>) -> Vec<&str> {
-    let mut longest: Vec<_> = secrets.iter().map(String::as_str).collect();
-    longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    longest
-}
-
-fn mask_longest_first(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets {
-        if secret.len() <= text.len() && text.contains(secret) {
-            text = text.replace(secret, MASK);
-        }
-    }
-    text
-}
-
-/// `value` with all of `secrets` masked, wherever they stand in a text.
-pub(super) fn mask(value: &Value, secrets: &BTreeSet<String>) -> Value {
-    if secrets.is_empty() {
-        return value.clone();
-    }
-    mask_all(value, secrets, &longest_first(secrets))
-}
-
-fn mask_all(value: &Value, secrets: &BTreeSet<String>, longest: &[&str]) -> Value {
-    match value {
-        Value::String(text) => Value::String(mask_longest_first(text, longest)),
-        Value::Array(items) => items.iter().map(|item| mask_all(item, secrets, longest)).collect(),
-        Value::Object(map) => {
-            let mask =
-                |(key, value): (&String, &Value)| (key.clone(), mask_all(value, secrets, longest));
-            map.iter().map(mask).collect()
-        }
-        Value::Number(_) if secrets.contains(&*text(value)) => Value::from(MASK),
-        other => other.clone(),
-    }
 }
