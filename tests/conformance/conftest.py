@@ -159,6 +159,18 @@ def kept(site, objects):
     return image_id
 
 
+def pages(client, action, most=1000, **parameters):
+    """The answers of a list that is continued by a token."""
+    more = {}
+    for _ in range(most):
+        page = client.call(action, **parameters, **more)
+        yield page
+        if not page.get("NextToken"):
+            return
+        more = {"NextToken": page["NextToken"]}
+    raise AssertionError(f"{action} has more than {most} pages")
+
+
 def refused(client, action, status, code, message=None, **parameters):
     """The call must be refused so; `message` is the whole text, or a pattern where it begins with
     ^."""

@@ -125,17 +125,11 @@ def test_a_stored_template_runs(site, oos):
     )["TaskExecutions"]
     assert sorted(item["LoopItem"] for item in items) == sorted([site.region, site.other_region])
 
-    logs, token = [], None
-    while True:
-        more = {"NextToken": token} if token else {}
-        page = oos.call(
-            "ListExecutionLogs", ExecutionId=found["ExecutionId"], MaxResults=3, **more
-        )
+    logs = []
+    own = {"ExecutionId": found["ExecutionId"], "MaxResults": 3}
+    for page in kiln.pages(oos, "ListExecutionLogs", **own):
         logs += page["ExecutionLogs"]
-        token = page.get("NextToken")
-        assert bool(token) == page["IsTruncated"]
-        if not token:
-            break
+        assert bool(page.get("NextToken")) == page["IsTruncated"]
     assert len(logs) > 4 and {entry["LogType"] for entry in logs} == {"System"}
     assert [entry["Timestamp"] for entry in logs] == sorted(entry["Timestamp"] for entry in logs)
     text = oos.call("GetExecutionTemplate", ExecutionId=found["ExecutionId"])
@@ -177,14 +171,7 @@ def test_public_templates_and_actions(oos):
     assert "FormatVersion" in own["Content"] and own["Template"]["ShareType"] == "Public"
     public = {"TemplateName": "ACS-ECS-RepairImage"}
     kiln.refused(oos, "DeleteTemplate", 400, "OperationDenied.PublicTemplate", **public)
-    actions, token = [], None
-    while True:
-        more = {"NextToken": token} if token else {}
-        page = oos.call("ListActions", MaxResults=20, **more)
-        actions += page["Actions"]
-        token = page.get("NextToken")
-        if not token:
-            break
+    actions = [a for page in kiln.pages(oos, "ListActions", MaxResults=20) for a in page["Actions"]]
     names = [action["OOSActionName"] for action in actions]
     assert len(names) == len(set(names))
     assert {"ACS::ExecuteAPI", "ACS::ECS::RunCommand"} <= set(names)
@@ -307,15 +294,10 @@ def test_a_client_token_starts_one_execution(oos):
 def test_pages_are_whole_and_others_see_nothing(oos, other):
     tag = {kiln.fresh("tag"): "1"}
     started = {start(oos, template(sleep()), Tags=tag) for _ in range(12)}
-    found, token = [], None
-    while True:
-        more = {"NextToken": token} if token else {}
-        page = oos.call("ListExecutions", Tags=tag, MaxResults=10, **more)
+    found = []
+    for page in kiln.pages(oos, "ListExecutions", Tags=tag, MaxResults=10):
         assert page["TotalCount"] == 12
         found += [one["ExecutionId"] for one in page["Executions"]]
-        token = page.get("NextToken")
-        if not token:
-            break
     assert len(found) == 12 and set(found) == started
     assert other.call("ListExecutions", Tags=tag)["Executions"] == []
     assert other.call("ListExecutions", ExecutionId=found[0])["Executions"] == []

@@ -45,16 +45,12 @@ def test_pages_of_fifty(site, sdk, objects):
     made = [kiln.make_image(site, sdk) for _ in range(6)]
     for image_id in made:
         tag(sdk, image_id, **{f"k{n}": str(n) for n in range(10)})
-    seen, token = [], ""
-    for _ in range(5):
-        more = {"NextToken": token} if token else {}
-        answer = sdk.call("ListTagResources", ResourceType="image", ResourceId=made, **more)
+    seen = []
+    of = {"ResourceType": "image", "ResourceId": made}
+    for answer in kiln.pages(sdk, "ListTagResources", most=5, **of):
         page = answer["TagResources"]["TagResource"]
         assert len(page) <= 50
         seen += [(entry["ResourceId"], entry["TagKey"]) for entry in page]
-        token = answer.get("NextToken")
-        if not token:
-            break
     assert len(seen) == len(set(seen)) == 60
 
 

@@ -5,8 +5,8 @@ afterwards what must be true of it.
 
 It is told what to do by lines of its standard input, and answers on its standard output:
 
-    begin ACTION SEED    ACTION: import, copy, export, delete. Says `begins` when it has uploaded what it
-                         needs, and `began` when the server has answered, or died
+    begin ACTION SEED    ACTION: import, copy, export, delete, run. Says `begins` when it has uploaded
+                         what it needs, and `began` when the server has answered, or died
     settle               wait for the end of all tasks, judge, and say in JSON what is kept
 
 What the server acknowledged is kept in LOG, one JSON document a line, written before the next call.
@@ -14,6 +14,7 @@ Every imported disk is of its own and is named in the image: disk-SEED. So the c
 of its copies and of its exports are known.
 """
 
+import collections
 import json
 import pathlib
 import random
@@ -30,6 +31,8 @@ import sdk as sdks
 # Large enough that a kill often meets a disk half done.
 RANDOM_MIB = 24
 WAIT_S = 300
+# Executions that one `run` begins.
+EXECUTIONS = 8
 GONE = (AssertionError, OSError, oss2.exceptions.RequestError)
 
 
@@ -70,6 +73,8 @@ def begin(site, log, action, seed):
                 DestinationImageName=f"{stem(chosen)}-copy-{seed}",
             )
             say(log, action=action, image=answer["ImageId"])
+        elif action == "run":
+            start_executions(site, log, chosen, seed)
         elif action == "export":
             answer = client.call(
                 "ExportImage",
@@ -88,6 +93,54 @@ def begin(site, log, action, seed):
     except sdks.Refusal as refusal:
         if refusal.status < 500:
             raise
+
+
+def start_executions(site, log, chosen, seed):
+    """Executions that copy an image each; every second one asks somebody first."""
+    oos = site.connect("old", product="oos")
+    for n in range(EXECUTIONS):
+        copy = f"{stem(chosen)}-copy-{seed}-{n}"
+        answer = oos.call(
+            "StartExecution",
+            TemplateContent=copies(site, chosen["ImageId"], copy, asks=n % 2 == 1),
+            ClientToken=f"run-{seed}-{n}",
+        )
+        execution = answer["Execution"]["ExecutionId"]
+        say(log, action="run", execution=execution, copy=copy, image=chosen["ImageId"])
+
+
+def copies(site, image, name, asks):
+    hook = {"URI": "http://nobody.invalid/", "Headers": {}, "Content": {}}
+    ask = {"NotifyType": "WebHook", "WebHook": hook, "Approvers": []}
+    copy = {"ImageId": image, "DestinationRegionId": site.other_region, "DestinationImageName": name}
+    find = {"ImageName": name, "RegionId": site.other_region, "Status": "Available,CreateFailed"}
+    tasks = [
+        {"Name": "rest", "Action": "ACS::Sleep", "Properties": {"Duration": "PT1S"}},
+        {
+            "Name": "copy",
+            "Action": "ACS::ExecuteAPI",
+            "Properties": {"Service": "ECS", "API": "CopyImage", "Parameters": copy},
+            "Outputs": {"image": {"ValueSelector": "ImageId", "Type": "String"}},
+        },
+        {
+            "Name": "wait",
+            "Action": "ACS::WaitFor",
+            "Properties": {
+                "Service": "ECS",
+                "API": "DescribeImages",
+                "Parameters": find,
+                "PropertySelector": "Images.Image[].Status",
+                "DesiredValues": ["Available"],
+            },
+            "Retries": 60,
+            "DelayType": "Constant",
+            "Delay": 1,
+        },
+    ]
+    if asks:
+        tasks.insert(1, {"Name": "ask", "Action": "ACS::Approve", "Properties": ask})
+    outputs = {"image": {"Type": "String", "Value": "{{ copy.image }}"}}
+    return json.dumps({"FormatVersion": "OOS-2019-06-01", "Tasks": tasks, "Outputs": outputs})
 
 
 def choose(client, seed):
@@ -113,7 +166,30 @@ def everything(client, action, collection, member, **parameters):
     raise AssertionError("a list without an end")
 
 
+def settle_executions(site):
+    """Approve what asks, and wait for the end of all executions: each by its identifier."""
+    oos = site.connect("old", product="oos")
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        pages = kiln.pages(oos, "ListExecutions", MaxResults=100)
+        found = [one for page in pages for one in page["Executions"]]
+        at_work = [e for e in found if e["Status"] not in ("Success", "Failed", "Cancelled")]
+        if not at_work:
+            return {e["ExecutionId"]: e for e in found}
+        assert time.monotonic() < deadline, f"unfinished after {WAIT_S} s: {at_work}"
+        for execution in at_work:
+            if execution["Status"] == "Waiting":
+                try:
+                    execution_id = execution["ExecutionId"]
+                    oos.call("NotifyExecution", ExecutionId=execution_id, NotifyType="Approve")
+                except sdks.Refusal as refusal:
+                    # The approval of the round before is under way.
+                    assert refusal.status == 400, refusal
+        time.sleep(0.2)
+
+
 def settle(site, log):
+    executions = settle_executions(site)
     clients = [site.connect("old", region=region) for region in (site.region, site.other_region)]
     deadline = time.monotonic() + WAIT_S
     while True:
@@ -132,15 +208,20 @@ def settle(site, log):
     for found in images:
         for image in found:
             assert image["Status"] in ("Available", "CreateFailed"), image
+    judge_executions(log, executions, [i for found in images for i in found])
     judge_exports(site, clients[0], tasks)
     kept = [sorted({stem(i) for i in found if i["Status"] == "Available"}) for found in images]
     print(json.dumps({"kept": kept, "statuses": statuses, "tasks": len(tasks)}), flush=True)
 
 
+def acknowledged(log):
+    lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def judge_acknowledged(log, tasks, statuses):
     """Nothing that was acknowledged is lost: its task ended, its image is there or was deleted."""
-    lines = pathlib.Path(log).read_text(encoding="utf-8").splitlines()
-    told = [json.loads(line) for line in lines]
+    told = acknowledged(log)
     asked = {entry["image"] for entry in told if entry["action"] == "asked"}
     for entry in told:
         image, action = entry["image"], entry["action"]
@@ -151,6 +232,19 @@ def judge_acknowledged(log, tasks, statuses):
             assert image not in statuses, f"a deleted image is back: {entry}"
         if action in ("import", "copy") and image not in asked:
             assert statuses.get(image) == "Available", f"an image is lost: {entry}"
+
+
+def judge_executions(log, executions, images):
+    """Each execution that was acknowledged ended well, and its one call was made once."""
+    told = {entry["execution"]: entry for entry in acknowledged(log) if entry["action"] == "run"}
+    for execution in executions.values():
+        assert execution["Status"] == "Success", execution
+    names = collections.Counter(image["ImageName"] for image in images)
+    for execution, entry in told.items():
+        assert execution in executions, f"an execution is lost: {entry}"
+        assert names[entry["copy"]] == 1, f"{names[entry['copy']]} images of one call: {entry}"
+    twice = [name for name, count in names.items() if "-copy-" in name and count > 1]
+    assert not twice, f"made twice: {twice}"
 
 
 def judge_exports(site, client, tasks):

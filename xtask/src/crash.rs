@@ -1,5 +1,6 @@
-//! `kill -9` at random moments of imports, copies, exports and deletions: what the server told a client
-//! stays true, nothing is left half made, and no disk is kept that no image has.
+//! `kill -9` at random moments of imports, copies, exports, deletions and executions: what the server
+//! told a client stays true, nothing is left half made or made twice, and no disk is kept that no
+//! image has.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +25,7 @@ const ROUNDS: u64 = 25;
 const LATEST_MS: u64 = 700;
 
 /// What the rounds do, in turn; imports are the longest.
-const ACTIONS: &[&str] = &["import", "copy", "import", "export", "import", "delete"];
+const ACTIONS: &[&str] = &["import", "run", "copy", "import", "run", "export", "import", "delete"];
 
 /// Half of the kills on SQLite, half on PostgreSQL.
 ///

@@ -199,6 +199,43 @@ const TEXTS: &[(&str, u8, &str)] = &[
     ("guest_packages", b'%', "NAME%\nbash\n\n%VERSION%\n5.2-1\n\n%ARCH%\nx86_64\n\n"),
 ];
 
+/// Texts of templates, without a byte that chooses. What they are worked out with stands before.
+const TEMPLATE_TEXTS: &[(&str, &str)] = &[
+    (
+        "oos_jq",
+        "{\"a\": [{\"b\": 1}, {\"b\": \"x\"}]}\n.a[] | select(.b == 1) | {c: .b, d: \"\\(.b)\"}",
+    ),
+    (
+        "oos_jq",
+        "[1, 2, 3]\nreduce .[] as $x (0; . + $x) | def f($n): if $n > 3 then . else f($n + 1) end; f(.)",
+    ),
+    ("oos_jq", "\"a,b\"\nsplit(\",\") | map(test(\"[ab]\"; \"i\")) | to_entries | @json"),
+    (
+        "oos_selector",
+        "{\"Images\": {\"Image\": [{\"ImageId\": \"m-1\", \"Size\": 20}]}}\nImages.Image[0].ImageId",
+    ),
+    (
+        "oos_selector",
+        "{\"Items\": [{\"Name\": \"a\", \"Value\": null}]}\n.Items[]? | select(.Name == \"a\") | .Value",
+    ),
+    ("oos_selector", "{\"a-b\": {\"c\": [1, [2]]}}\n.[\"a-b\"].c[-1][0]"),
+    ("oos_selector", "{\"Code\": \"x\"}\n.Code|tostring"),
+    (
+        "oos_expr",
+        "{\"a\": \"x\", \"n\": 7, \"l\": [1, 2]}\n{\"c\": {\"Fn::Equals\": [\"{{ n }}\", 7]}}\n\
+         {\"k\": \"{{ a }}-{{ t.l }}\", \"f\": {\"Fn::If\": [\"c\", \"{{ l }}\", {\"Fn::Join\": [\"_\", [\"{{a}}\", \"b\"]]}]}}",
+    ),
+    (
+        "oos_expr",
+        "{\"l\": [3, 1], \"s\": \"a,b\"}\n{}\n\
+         [{\"Fn::Sum\": \"{{ l }}\"}, {\"Fn::Split\": [\",\", \"{{ s }}\"]}, {\"Fn::Jq\": [\"All\", \".[]\", \"{{ l }}\"]}]",
+    ),
+    (
+        "oos_expr",
+        "{\"p\": \"{{oos:x}} and {{ oos:y }}\"}\n{}\n{{ p }} {{ ACS::RegionId }} {{{ t.a[0].b }}}",
+    ),
+];
+
 /// Write the seeds of all targets into `corpus`, a folder each.
 ///
 /// # Errors
@@ -217,6 +254,10 @@ pub(crate) fn make(corpus: &Path) -> Result<()> {
         let bytes: Vec<u8> = std::iter::once(*first).chain(text.bytes()).collect();
         write(&corpus.join(target).join(format!("text-{number:02}")), &bytes)?;
     }
+    for (number, (target, text)) in TEMPLATE_TEXTS.iter().enumerate() {
+        write(&corpus.join(target).join(format!("text-{number:02}")), text.as_bytes())?;
+    }
+    templates(corpus)?;
     let grub = format!(
         "{GRUB_CFG}\0# GRUB Environment Block\nsaved_entry=gnulinux-simple\n###\0{}",
         TEXTS[3].2
@@ -233,6 +274,18 @@ pub(crate) fn make(corpus: &Path) -> Result<()> {
         lvm::group_text("vg", 1, &["aaaaaabbbbccccddddeeeeffffgggggg"], &[("root", &[segment])]);
     write(&corpus.join("guest_rpm/ndb"), &ndb())?;
     write(&corpus.join("volume_lvm/group"), group.as_bytes())
+}
+
+/// The templates that kiln ships; an example of each function, as the code has it.
+fn templates(corpus: &Path) -> Result<()> {
+    for own in kiln_oos::library::SHIPPED {
+        write(&corpus.join("oos_template").join(own.name.replace("::", "-")), own.text.as_bytes())?;
+    }
+    for function in kiln_oos::functions::Function::ALL {
+        let text = format!("{{}}\n{{}}\n{{\"{}\": {}}}", function.name(), function.example().0);
+        write(&corpus.join("oos_expr").join(function.name().replace("::", "-")), text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// What real machines said, from the tests of kiln-compute; before it the byte that chooses.

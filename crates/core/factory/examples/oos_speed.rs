@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kiln_factory::executions::{
-    Caller, Clock, Drive, Executions, Later, Shelf, ShelfLibrary, StartSpec,
+    Caller, Clock, Engine, Executions, Held, Later, Shelf, ShelfLibrary, StartSpec,
 };
 use kiln_oos::run::{
     ApiError, Context, Found, HttpAnswer, HttpRequest, Loaded, Mode, Request, SafetyCheck,
     Settings, Status,
 };
-use kiln_store::Database;
+use kiln_store::{Database, Journal};
 use serde_json::{Map, Value, json};
 
 const ACCOUNT: &str = "1000000000000000";
@@ -63,16 +63,20 @@ fn looped(items: usize, concurrency: usize) -> String {
     )
 }
 
-async fn open(url: &str) -> Result<Executions, Failure> {
+async fn open(url: &str) -> Result<(Executions, Engine), Failure> {
     let database = Database::open(url).await?;
     let library = Arc::new(ShelfLibrary::new(Shelf::default()));
     let settings = Settings { max_starts: 2000, ..Settings::default() };
     let owner = format!("speed:{}", std::process::id());
-    Ok(Executions::open(database, Arc::new(Instantly), library, Clock::real(), settings, &owner)
-        .await?)
+    let journal = Arc::new(Journal::new(database.clone()));
+    let caller = Arc::new(Instantly);
+    let executions =
+        Executions::open(database, caller, library, Clock::real(), settings, &owner).await?;
+    let engine = Engine::start(executions.clone(), journal).await?;
+    Ok((executions, engine))
 }
 
-async fn run(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result<(), Failure> {
+async fn create(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result<Held, Failure> {
     let spec = StartSpec {
         template: Found { name: String::new(), version: String::new(), template },
         parameters: Map::new(),
@@ -88,11 +92,42 @@ async fn run(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result
         resource_group: String::new(),
         tags: BTreeMap::new(),
     };
-    executions.create(id, spec).await?;
-    let driven = executions.drive(id, true, None).await?;
+    Ok(executions.create(id, spec).await?.held)
+}
+
+async fn check(executions: &Executions, id: &str) -> Result<(), Failure> {
     let view = executions.view(ACCOUNT, id).await?.ok_or("the execution is gone")?;
-    if driven != Drive::Over || view.status != Status::Success {
-        return Err(format!("{id} ended as {:?}: {}", view.status, view.message).into());
+    match view.status {
+        Status::Success => Ok(()),
+        _ => Err(format!("{id} ended as {:?}: {}", view.status, view.message).into()),
+    }
+}
+
+/// One in this process, as `kiln run` does.
+async fn run(executions: &Executions, id: &str, template: Arc<Loaded>) -> Result<(), Failure> {
+    let held = create(executions, id, template).await?;
+    executions.drive(held, true, None).await?;
+    check(executions, id).await
+}
+
+/// All of them begun by requests, 64 at a time, and driven as the server does.
+async fn side_by_side(
+    executions: &Executions,
+    engine: &Engine,
+    ids: &[String],
+    template: Arc<Loaded>,
+) -> Result<(), Failure> {
+    let mut begun = futures::stream::iter(ids)
+        .map(|id| create(executions, id, Arc::clone(&template)))
+        .buffer_unordered(64);
+    while let Some(held) = begun.next().await {
+        engine.begin(held?);
+    }
+    while executions.records().count_running(ACCOUNT).await? > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for id in ids {
+        check(executions, id).await?;
     }
     Ok(())
 }
@@ -130,7 +165,7 @@ fn peak_mib() -> Option<u64> {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let url = std::env::args().nth(1).ok_or("name the URL of a database")?;
-    let executions = open(&url).await?;
+    let (executions, engine) = open(&url).await?;
     let stamp = Timestamp::now().as_microsecond();
     let id = |case: &str, at: usize| format!("exec-{stamp:x}{case}{at}");
 
@@ -143,16 +178,9 @@ async fn main() -> Result<(), Failure> {
     report("1,000 tasks in sequence", 1000, begun.elapsed());
 
     let five = loaded(&sequence(5))?;
+    let ids: Vec<String> = (0..1000).map(|at| id("b", at)).collect();
     let begun = Instant::now();
-    let mut runs = futures::stream::iter(0..1000)
-        .map(|at| {
-            let (executions, five, id) = (executions.clone(), Arc::clone(&five), id("b", at));
-            async move { tokio::spawn(async move { run(&executions, &id, five).await }).await }
-        })
-        .buffer_unordered(200);
-    while let Some(ended) = runs.next().await {
-        ended??;
-    }
+    side_by_side(&executions, &engine, &ids, five).await?;
     report("1,000 executions of 5 tasks, side by side", 5000, begun.elapsed());
 
     let loops = loaded(&looped(10_000, 100))?;

@@ -131,8 +131,23 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        migrator().run(&pool).await?;
-        Ok(Self { pool, dialect, turn: Arc::default() })
+        let database = Self { pool, dialect, turn: Arc::default() };
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    /// On PostgreSQL the migrator takes a lock of its own. On SQLite it takes none, so that of two
+    /// processes that open a new file, one would make tables that the other has just made: there
+    /// all of it is one transaction that writes from its start.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        if self.dialect == Dialect::Postgres {
+            migrator().run(&self.pool).await?;
+            return Ok(());
+        }
+        let mut writer = self.begin().await?;
+        // `run` is not general enough over a connection's lifetime for a task that is spawned.
+        migrator().run_direct(None, &mut *writer, false).await?;
+        writer.commit().await
     }
 
     /// Which SQL the database speaks.
@@ -233,6 +248,23 @@ mod tests {
         }
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(path.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// Fault planted: many that open one new file, and so make its tables, at the same moment.
+    #[tokio::test]
+    async fn a_new_file_is_opened_by_many_at_once() {
+        for _ in 0..4 {
+            let folder = tempfile::tempdir().unwrap();
+            let url = format!("sqlite://{}/kiln.db", folder.path().display());
+            let mut opening = tokio::task::JoinSet::new();
+            for _ in 0..8 {
+                let url = url.clone();
+                opening.spawn(async move { Database::open(&url).await });
+            }
+            for opened in opening.join_all().await {
+                opened.unwrap().ping().await.unwrap();
+            }
+        }
     }
 
     /// Fault planted: a reader that a writer holds up.

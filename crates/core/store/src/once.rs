@@ -17,6 +17,17 @@ pub enum Once<T> {
     Mismatch,
 }
 
+impl<T> Once<T> {
+    /// What was done, made into something else.
+    pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Once<U> {
+        match self {
+            Self::Done(done) => Once::Done(to(done)),
+            Self::Before(answer) => Once::Before(answer),
+            Self::Mismatch => Once::Mismatch,
+        }
+    }
+}
+
 /// Take `token`, if there is one. `false`: it is taken, and [`recall`] tells by what.
 pub(crate) async fn claim(
     writer: &mut AnyConnection,

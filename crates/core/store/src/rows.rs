@@ -61,12 +61,16 @@ pub(crate) fn numbers(first: usize, count: usize) -> String {
     numbers.join(", ")
 }
 
-/// `($1, $2), ($3, $4)`: rows of `width` values.
-pub(crate) fn tuples(rows: usize, width: usize) -> String {
-    let tuples: Vec<String> = (0..rows)
-        .map(|row| format!("({})", numbers(row.saturating_mul(width).saturating_add(1), width)))
-        .collect();
-    tuples.join(", ")
+/// `($1, $2), ($3, $4)`: rows of `width` values, or `(?, ?), (?, ?)` without numbers.
+///
+/// SQLite is given none: to find the number of a value, the driver asks for its name, and SQLite
+/// walks a list of all names up to it, which takes longer for a thousand values than to write them.
+fn tuples(rows: usize, width: usize, has_numbers: bool) -> String {
+    let row = |row: usize| match has_numbers {
+        true => numbers(row.saturating_mul(width).saturating_add(1), width),
+        false => vec!["?"; width].join(", "),
+    };
+    (0..rows).map(|n| format!("({})", row(n))).collect::<Vec<_>>().join(", ")
 }
 
 /// Split into pieces of the few lengths that statements have.
@@ -94,13 +98,14 @@ impl Insert {
         writer: &mut AnyConnection,
         rows: &[Vec<Value<'v>>],
     ) -> Result<u64, StoreError> {
+        let has_numbers = writer.backend_name() != "SQLite";
         let mut written = 0;
         for chunk in chunks(rows) {
             let sql = format!(
                 "INSERT INTO {} ({}) VALUES {} {}",
                 self.table,
                 self.columns.join(", "),
-                tuples(chunk.len(), self.columns.len()),
+                tuples(chunk.len(), self.columns.len(), has_numbers),
                 self.conflict
             );
             let done = statement(sql, chunk.iter().flatten()).execute(&mut *writer).await?;
@@ -128,6 +133,7 @@ mod tests {
             assert_eq!(found, lengths, "{count}");
             assert_eq!(chunks(&rows).flatten().copied().collect::<Vec<_>>(), rows);
         }
-        assert_eq!(tuples(2, 3), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(tuples(2, 3, true), "($1, $2, $3), ($4, $5, $6)");
+        assert_eq!(tuples(2, 3, false), "(?, ?, ?), (?, ?, ?)");
     }
 }

@@ -21,6 +21,7 @@ mod eval;
 mod format;
 mod lex;
 mod math;
+mod meter;
 mod parse;
 mod paths;
 mod plain;
@@ -40,7 +41,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use eval::{Eval, Meter, R, STACK, Stop};
+use eval::{Eval, STACK};
+use meter::{Meter, R, Stop};
 use parse::Script;
 use plain::Plain;
 use value::Val;
@@ -84,6 +86,8 @@ pub struct Outcome {
     pub results: Vec<Value>,
     /// Why there are no more of them, unless the script ended by itself.
     pub error: Option<JqError>,
+    /// Steps of the budget that it took.
+    pub steps: u64,
 }
 
 /// What a caller can do about an error.
@@ -185,6 +189,7 @@ impl Filter {
             let failed = |message: String| Outcome {
                 results: Vec::new(),
                 error: Some(JqError { kind: Kind::Exhausted, at: None, message }),
+                steps: budget.steps,
             };
             match thread.spawn_scoped(scope, || self.evaluate(input, budget)) {
                 Ok(thread) => thread
@@ -198,14 +203,19 @@ impl Filter {
     fn evaluate(&self, input: &Value, budget: Budget) -> Outcome {
         let mut meter = Meter { steps: budget.steps, bytes: budget.bytes };
         let mut results = Vec::new();
+        let mut left = 0;
         let ended = Val::read(&mut meter, input).and_then(|input| {
-            Eval::new(&self.script, meter).run(input, &mut |ev, item| {
+            let mut eval = Eval::new(&self.script, meter);
+            let ended = eval.run(input, &mut |ev, item| {
                 let result = give(&mut ev.meter, &item.val, results.len(), budget)?;
                 results.push(result);
                 Ok(())
-            })
+            });
+            left = eval.meter.steps;
+            ended
         });
-        Outcome { results, error: ended.err().map(JqError::from_stop) }
+        let steps = budget.steps.saturating_sub(left);
+        Outcome { results, error: ended.err().map(JqError::from_stop), steps }
     }
 }
 

@@ -1,17 +1,24 @@
 //! Parameters: from what a caller gave to the values that a run works with.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use fancy_regex::RegexBuilder;
 use serde_json::{Map, Number, Value};
 
-use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target};
+use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, size};
 use crate::template::{Parameter, Template, Type};
 use crate::value::{equal, kind, text};
 
 /// Steps that matching a pattern may go back. A pattern comes with the template.
 const MAX_BACKTRACKS: usize = 200_000;
+
+/// Bytes of all values together. Each may be as large as a value can be, and the default of each may
+/// be twice the one before; an API takes 4 MiB.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Texts of one parameter that are masked wherever they are shown.
+const MAX_SECRETS: usize = 1000;
 
 /// What is wrong with a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +59,10 @@ pub fn resolve(
             Err(message) => errors.push(ParameterError::of(parameter, message)),
         }
     }
-    let defaults = Defaults { template, pseudo, known: known.into(), active: RefCell::default() };
+    let work = Work::new(crate::run::MAX_WORK);
+    let n_bytes = Cell::new(known.values().map(size).fold(0, usize::saturating_add));
+    let (known, active) = (known.into(), RefCell::default());
+    let defaults = Defaults { template, pseudo, known, active, work, n_bytes };
     let mut values = Map::new();
     for parameter in &template.parameters {
         if errors.iter().any(|error| error.name == parameter.name) {
@@ -60,6 +70,10 @@ pub fn resolve(
         }
         match defaults.value(parameter).and_then(|value| {
             check(parameter, &value)?;
+            if parameter.no_echo && n_texts(&value) > MAX_SECRETS {
+                let told = format!("has more than {MAX_SECRETS} texts that are not to be shown");
+                return Err(ParameterError::of(parameter, told));
+            }
             Ok(value)
         }) {
             Ok(value) => {
@@ -104,11 +118,22 @@ fn unknown(template: &Template, name: &str) -> ParameterError {
     ParameterError { name: name.to_owned(), message, help }
 }
 
+/// How many texts and numbers are in a value.
+fn n_texts(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => items.iter().map(n_texts).sum(),
+        Value::Object(map) => map.values().map(n_texts).sum(),
+        _ => 1,
+    }
+}
+
 struct Defaults<'a> {
     template: &'a Template,
     pseudo: &'a dyn Fn(Pseudo) -> Value,
     known: RefCell<HashMap<String, Value>>,
     active: RefCell<Vec<String>>,
+    work: Work,
+    n_bytes: Cell<usize>,
 }
 
 impl Defaults<'_> {
@@ -131,6 +156,12 @@ impl Defaults<'_> {
             .map_err(|message| {
                 ParameterError::of(parameter, format!("has a bad default: {message}"))
             })?;
+        let n_bytes = self.n_bytes.get().saturating_add(size(&value));
+        if n_bytes > MAX_BYTES {
+            let told = format!("makes the parameters larger than {MAX_BYTES} bytes together");
+            return Err(ParameterError::of(parameter, told));
+        }
+        self.n_bytes.set(n_bytes);
         self.known.borrow_mut().insert(parameter.name.clone(), value.clone());
         Ok(value)
     }
@@ -158,6 +189,10 @@ impl Scope for Defaults<'_> {
 
     fn condition(&self, _name: &str) -> Option<&Expr> {
         None
+    }
+
+    fn work(&self) -> Option<&Work> {
+        Some(&self.work)
     }
 }
 

@@ -75,11 +75,41 @@ fn the_table_of_functions_is_that_of_the_code() {
     assert_eq!(found, table, "UPDATE_GUIDE=1 writes it");
 }
 
+/// Each action, and each function that kiln has, is in an example that runs.
 #[test]
-fn the_guide_names_every_action() {
+fn the_guide_shows_every_action_and_function() {
     let text = fs::read_to_string(guide()).unwrap();
+    let shown: String = examples(&text).into_iter().map(|(template, _)| template).collect();
+    let action = |name: &str| shown.contains(&format!("Action: {name}\n"));
     for (name, _) in kiln_oos::template::Action::CORE {
-        assert!(text.contains(name), "{name} is not in the guide");
+        // The second spelling of a name is only told of.
+        let told = name == "ACS::ExecuteApi" && text.contains(name);
+        assert!(told || action(name) || shown.contains(&format!("Action: {name},")), "{name}");
+    }
+    for function in Function::ALL.iter().filter(|own| own.is_supported()) {
+        let name = function.name();
+        let is_shown = [format!("{name}:"), format!("'{name}':")];
+        assert!(is_shown.iter().any(|call| shown.contains(call)), "{name} is in no example");
+    }
+    for function in Function::ALL.iter().filter(|own| !own.is_supported()) {
+        assert!(text.matches(function.name()).count() > 1, "{} is not told of", function.name());
+    }
+}
+
+/// The example of each function in the table, as the output of a run.
+#[test]
+fn the_examples_of_the_table_run() {
+    for function in Function::ALL.iter().filter(|own| own.is_supported()) {
+        let (argument, result) = function.example();
+        let argument: Value = serde_json::from_str(argument).unwrap();
+        let template = json!({
+            "FormatVersion": "OOS-2019-06-01",
+            "Tasks": [{"Name": "a", "Action": "ACS::Sleep", "Properties": {"Duration": "1S"}}],
+            "Outputs": {"x": {"Type": "Json", "Value": {function.name(): argument}}},
+        });
+        let ended = Rehearsal::of(&template.to_string(), WORLD, json!({})).run();
+        let expected: Value = serde_json::from_str(result).unwrap();
+        assert_eq!(ended.outputs(), json!({"x": expected}), "{}", function.name());
     }
 }
 

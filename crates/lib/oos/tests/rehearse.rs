@@ -6,40 +6,15 @@
 
 mod rehearsal;
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiln_oos::library::find;
-use rehearsal::{Ended, Rehearsal, Trouble};
-use serde_json::{Value, json};
-
-const REPAIR_WORLD: &str = include_str!("../../sim/worlds/repair-image.yml");
-const UPDATE_WORLD: &str = include_str!("../../sim/worlds/update-image.yml");
-
-fn repair_parameters() -> Value {
-    json!({
-        "zoneId": "cn-hangzhou-b",
-        "repairImageId": "m-broken0001",
-        "baseImageId": "aliyun_3_x64_20G_alibase_20250629.vhd",
-        "instanceType": "ecs.g7.large",
-        "securityGroupId": "sg-1",
-        "vSwitchId": "vsw-1",
-        "repairItems": ["fstab", "cloudinit"],
-    })
-}
-
-fn update_parameters() -> Value {
-    json!({
-        "sourceImageId": "m-source0001",
-        "targetImageName": "shop_2026",
-        "instanceType": "ecs.g7.large",
-        "securityGroupId": "sg-1",
-        "vSwitchId": "vsw-1",
-        "commandContent": "yum -y update",
-        "commandType": "RunShellScript",
-        "updateType": "RunCommand",
-    })
-}
+use rehearsal::{
+    Ended, REPAIR_WORLD, Rehearsal, Trouble, UPDATE_WORLD, repair_parameters, update_parameters,
+};
+use serde_json::Value;
 
 fn repair() -> Rehearsal {
     let text = find("ACS-ECS-RepairImage").unwrap().text;
@@ -53,7 +28,8 @@ fn update() -> Rehearsal {
 
 /// A published template with the published actions, unchanged, where they lie beside the project.
 fn published(name: &str, world: &str, parameters: Value) -> Option<Rehearsal> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/oos-templates");
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/oos-templates");
+    let folder = std::env::var_os("KILN_OOS_TEMPLATES").map_or(beside, PathBuf::from);
     if !folder.is_dir() {
         eprintln!("skipped: no folder of real templates beside the project");
         return None;
@@ -87,8 +63,8 @@ fn expect_clean(
     allowed: &dyn Fn(&str, &str) -> bool,
 ) {
     let Some(rehearsal) = make() else { return };
-    let tasks = rehearsal.tasks();
-    let calls = rehearsal.run().calls;
+    let calls = make().unwrap().run().calls;
+    let tasks = paths(&rehearsal, &calls);
     assert!(calls.len() > 10, "{name}: {calls:?}");
     let troubles = (0..calls.len()).map(Trouble::Call).chain(tasks.into_iter().map(Trouble::Task));
     let (mut n_failed, mut wrong) = (0, Vec::new());
@@ -165,4 +141,121 @@ fn our_templates_clean_up() {
 fn a_lost_answer_has_no_second_effect() {
     expect_once("RepairImage", &|| Some(repair()));
     expect_once("UpdateImage", &|| Some(update()));
+}
+
+/// What a published template leaves behind itself: the fault, the kinds of what is left, and which of
+/// its tasks does not see to it. Nothing else may be left.
+type Leaves = &'static [(&'static str, &'static [&'static str], &'static str)];
+
+const REPAIR_LEAVES: Leaves = &[
+    (
+        "one DescribeImages of checkImage",
+        &[],
+        "checkImage wants nothing but not `Invalid`, which no error is; then no architecture is \
+         known, and checkImageArchitecture goes to ACS::END: success without an image",
+    ),
+    ("all of checkImage", &[], "the same"),
+    (
+        "all of untilInstanceReady",
+        &["Instance", "Disk", "Disk"],
+        "untilInstanceReady has no OnError: deleteInstance is not come to",
+    ),
+    (
+        "one DeleteInstance of deleteInstance",
+        &["Instance", "Disk", "Disk", "Snapshot", "Image"],
+        "deleteInstance has no OnError and is not tried again; the image is there",
+    ),
+    ("all of deleteInstance", &["Instance", "Disk", "Disk", "Snapshot", "Image"], "the same"),
+];
+
+const UPDATE_LEAVES: Leaves = &[
+    (
+        "all of runInstances/untilInstanceReady",
+        &["Instance", "Disk"],
+        "the OnError of runInstances is deleteStack, behind deleteInstance; the instance was made",
+    ),
+    (
+        "all of stopInstance",
+        &["Instance", "Disk"],
+        "stopInstance has no OnError: deleteInstance is not come to",
+    ),
+    ("all of stopInstance/getInstanceStatus", &["Instance", "Disk"], "the same"),
+    ("one DescribeInstances of stopInstance/getInstanceStatus", &["Instance", "Disk"], "the same"),
+    ("all of stopInstance/stopInstance", &["Instance", "Disk"], "the same"),
+    ("one StopInstance of stopInstance/stopInstance", &["Instance", "Disk"], "the same"),
+    ("all of stopInstance/untilInstanceReady", &["Instance", "Disk"], "the same"),
+    (
+        "all of createImage/untilImageReady",
+        &["Snapshot", "Image"],
+        "untilImageReady of the action ACS::ECS::CreateImage has no OnError: the image that it waits \
+         for stays, and no output names it",
+    ),
+    (
+        "one DeleteInstance of deleteInstance",
+        &["Instance", "Disk", "Snapshot", "Image"],
+        "deleteInstance has no OnError and is not tried again; the image is there",
+    ),
+    ("all of deleteInstance", &["Instance", "Disk", "Snapshot", "Image"], "the same"),
+];
+
+/// The tasks of a template that made calls, and those below and above them: `runCommand/invoke`.
+fn paths(rehearsal: &Rehearsal, calls: &[(String, String)]) -> BTreeSet<String> {
+    let mut paths: BTreeSet<String> = rehearsal.tasks().into_iter().collect();
+    for (path, _) in calls {
+        paths.extend(path.match_indices('/').map(|(at, _)| path[..at].to_owned()));
+        paths.insert(path.clone());
+    }
+    paths
+}
+
+/// With every call refused once, and every task and every task below it for good: a published template
+/// ends as it should, and leaves behind what its own text leaves behind and nothing else.
+fn expect_published(name: &str, make: &dyn Fn() -> Option<Rehearsal>, leaves: Leaves) {
+    let Some(rehearsal) = make() else { return };
+    let whole = make().unwrap().run();
+    let tasks = paths(&rehearsal, &whole.calls);
+    let calls = (0..whole.calls.len()).map(|nth| {
+        let (path, api) = &whole.calls[nth];
+        (Trouble::Call(nth), format!("one {api} of {path}"))
+    });
+    let tasks =
+        tasks.into_iter().map(|path| (Trouble::Task(path.clone()), format!("all of {path}")));
+    let (mut wrong, mut unseen, mut n_failed) = (Vec::new(), BTreeSet::new(), 0);
+    unseen.extend(leaves.iter().map(|(fault, ..)| *fault));
+    for (trouble, fault) in calls.chain(tasks) {
+        let ended = make().unwrap().with(trouble).run();
+        let known = leaves.iter().find(|(own, ..)| *own == fault);
+        unseen.remove(fault.as_str());
+        let left = ended.left();
+        let kinds: Vec<_> = left.iter().filter_map(|own| own.split(' ').next()).collect();
+        let image = ended.outputs()["imageId"].as_str().unwrap_or_default().to_owned();
+        let is_right = match (ended.status(), known) {
+            ("Success", None) => kinds == ["Snapshot", "Image"] && !image.is_empty(),
+            ("Success", Some((_, own, _))) => kinds == *own,
+            ("Failed", known) => {
+                n_failed += 1;
+                kinds == known.map_or(&[][..], |(_, own, _)| *own)
+                    && ended.message().contains("lanted")
+            }
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!(
+                "{fault}: {} ({}) leaves {kinds:?}",
+                ended.status(),
+                ended.message()
+            ));
+        }
+    }
+    assert!(n_failed > 10, "{name}: the planted faults hit nothing");
+    assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+    assert!(unseen.is_empty(), "{name}: no such faults: {unseen:?}");
+}
+
+#[test]
+fn published_templates_leave_what_their_text_leaves() {
+    let repair = || published("ACS-ECS-RepairImage", REPAIR_WORLD, repair_parameters());
+    expect_published("the published RepairImage", &repair, REPAIR_LEAVES);
+    let update = || published("ACS-ECS-UpdateImage", UPDATE_WORLD, update_parameters());
+    expect_published("the published UpdateImage", &update, UPDATE_LEAVES);
 }

@@ -23,7 +23,7 @@ async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
         anyhow::ensure!(state.hold(id)?.is_some(), "{id} is driven by another process");
         let setting = state.setting(id)?;
         let executions = state.executions(id, &setting, false).await?;
-        return drive(&executions, id, state).await;
+        return drive(&executions, id, None, state).await;
     }
     let executions = state.records().await?;
     match &args.command {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use kiln_factory::executions::{Drive, ExecutionView, Executions, StartSpec};
+use kiln_factory::executions::{Drive, ExecutionView, Executions, Held, StartSpec};
 use kiln_oos::run::{Context, Found, Loaded, LoopMode, Mode, SafetyCheck, Status};
 use serde_json::Value;
 
@@ -55,11 +55,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode> {
         let executions = state.executions(&id, &setting, true).await?;
         // What is recorded can go on: how comes first.
         state.keep(&id, &setting)?;
-        if let Err(error) = executions.create(&id, spec).await {
-            state.forget(&id);
-            return Err(error.into());
+        match executions.create(&id, spec).await {
+            Ok(created) => drive(&executions, &id, Some(created.held), &state).await,
+            Err(error) => {
+                state.forget(&id);
+                Err(error.into())
+            }
         }
-        drive(&executions, &id, &state).await
     })
 }
 
@@ -103,17 +105,27 @@ fn user() -> String {
     std::env::var("USER").unwrap_or_else(|_| "kiln".to_owned())
 }
 
-/// Drive an execution to its end, showing how far it is, and print what it gave.
-async fn drive(executions: &Executions, id: &str, state: &State) -> Result<ExitCode> {
-    let Some(_hold) = state.hold(id)? else {
+/// Drive an execution to its end, showing how far it is, and print what it gave. `held`: it is new,
+/// and this process has it already.
+async fn drive(
+    executions: &Executions,
+    id: &str,
+    held: Option<Held>,
+    state: &State,
+) -> Result<ExitCode> {
+    let elsewhere = || {
         let hint = format!("kiln executions show {id} tells how far it is");
-        let message = format!("{id} is driven by another process");
-        return Err(Hinted::new(message, &hint).into());
+        Hinted::new(format!("{id} is driven by another process"), &hint)
+    };
+    let _hold = state.hold(id)?.ok_or_else(elsewhere)?;
+    let held = match held {
+        Some(held) => held,
+        None => executions.hold(id).await?.ok_or_else(elsewhere)?,
     };
     let progress = Arc::new(Progress::new(id));
     let watch = Arc::clone(&progress);
     let stop = tokio::spawn(cancel_on_interrupt(executions.clone(), id.to_owned()));
-    let driven = executions.drive(id, true, Some(watch)).await;
+    let driven = executions.drive(held, true, Some(watch)).await;
     stop.abort();
     let driven = driven?;
     progress.end();

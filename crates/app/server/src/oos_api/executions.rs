@@ -121,8 +121,11 @@ async fn start(
     let token = |view: &ExecutionView| attempt.map(|attempt| attempt.with(answer(view)));
     let started = oos.executions.create_once(&id, spec, parent, token).await;
     let started = started.map_err(errors::failure)?;
+    let started = started.map(|created| {
+        oos.engine.begin(created.held);
+        created.view
+    });
     if let Once::Done(_) = &started {
-        oos.engine.begin(&id).await;
         let counted = oos.templates.count_execution(call.account(), template).await;
         if let Err(error) = counted {
             tracing::warn!(%error, "an execution is missing in the count of its template");

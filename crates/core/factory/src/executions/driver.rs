@@ -12,17 +12,15 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kiln_oos::run::{Command, Event, Run};
 use kiln_store::{Batch, LogRow};
+use tokio::sync::Notify;
 
 use super::caller::Later;
 use super::rows;
 use super::service::{Inbox, Inner};
 use super::{Failure, Result};
 
-/// How long a lease is taken for; it is renewed three times in that time.
-const LEASE: Duration = Duration::from_secs(15);
-
-/// How often decisions are looked for that another process wrote.
-const INBOX_POLL: Duration = Duration::from_millis(500);
+/// How long a lease is taken for; it is held for longer three times in that time.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
 
 /// A run that has nothing to do for longer than this is let go of, where somebody else keeps time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,15 +61,11 @@ type Calls<'a> = FuturesUnordered<Later<'a, Event>>;
 
 impl Driver<'_> {
     /// Drive until the run is over, or nothing is to be done for a while.
-    pub(super) async fn drive(mut self, first: Event) -> Result<Drive> {
+    pub(super) async fn drive(mut self, first: Event, bell: &Notify) -> Result<Drive> {
         let inner = Arc::clone(self.inner);
-        let bell = inner.bell(&self.run.root().id);
         let mut calls: Calls<'_> = FuturesUnordered::new();
         let mut waiting: std::collections::VecDeque<Command> = std::collections::VecDeque::new();
         let mut events = vec![first];
-        let mut lease = tokio::time::interval(LEASE / 3);
-        let mut poll = tokio::time::interval(INBOX_POLL);
-        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut looks = true;
         loop {
             let mut inbox = Vec::new();
@@ -119,12 +113,6 @@ impl Driver<'_> {
                     }
                 }
                 () = bell.notified() => looks = true,
-                _ = poll.tick() => looks = true,
-                _ = lease.tick() => {
-                    if !inner.records.renew_lease(&self.run.root().id, &self.lease, LEASE).await? {
-                        return Ok(Drive::Elsewhere);
-                    }
-                }
             }
         }
     }
@@ -159,10 +147,11 @@ impl Driver<'_> {
     /// Store what changed. False where the lease is lost.
     async fn store(&mut self, inbox_done: Vec<i64>) -> Result<bool> {
         let changes = self.run.take_changes();
-        if changes.is_empty() && inbox_done.is_empty() {
+        let is_last = self.run.is_over();
+        if changes.is_empty() && inbox_done.is_empty() && !is_last {
             return Ok(true);
         }
-        let batch = batch(&self.run, &self.lease, &changes, inbox_done)?;
+        let batch = Batch { is_last, ..batch(&self.run, &self.lease, &changes, inbox_done)? };
         if !self.inner.committer.commit(batch).await? {
             return Ok(false);
         }
@@ -201,6 +190,7 @@ pub(super) fn batch(
         templates: templates.map(|loaded| (loaded.digest.clone(), loaded.text.clone())).collect(),
         lease: lease.to_owned(),
         inbox_done,
+        is_last: false,
         root,
     })
 }

@@ -1,13 +1,16 @@
-//! Who works on an execution and when: an orchestration of the durable engine for each root.
+//! Who works on an execution and when: an orchestration of the durable engine for each root that
+//! rests.
 //!
-//! The orchestration asks for the execution to be driven, and is told how the driving stopped: it
-//! is over, nothing happens before a time, or nothing before somebody decides something. It then
-//! waits for exactly that, so that an execution that rests costs nothing but a row.
+//! A new execution is driven at once, in the process that was asked for it, and most are over before
+//! the engine hears of them: the lease and the records say all that the next process needs. One that
+//! has nothing to do for a while gets an orchestration. That waits for exactly what the execution
+//! waits for, a time or a decision, so that an execution that rests costs nothing but a row; then it
+//! asks for the execution to be driven, and is told how the driving stopped.
 //!
 //! ```text
-//! ┌─► activity "execution-drive": hand over ─► driver in this process ─┐
-//! │                                                                     ▼
-//! └──── timer, decision, watchdog ◄──── mailbox "wake": how it stopped ─┘
+//! begin ──► driver in this process ──► it rests: how it stopped ──► orchestration
+//!             ▲                                                       │ timer, decision, watchdog
+//!             └── hand over ◄── activity "execution-drive" ◄──────────┘
 //! ```
 //!
 //! The activity only hands the execution over and returns: an execution that waits for calls takes
@@ -15,7 +18,8 @@
 //! time, and imports of images, which have workers of their own, do not notice. The activity's two
 //! workers are those of a second runtime, told apart by a tag. A process that dies takes its
 //! drivers with it; the orchestration notices by its watchdog and asks again, in whatever process
-//! comes first. Until the lease of the dead one has run out it is told that somebody drives it.
+//! comes first. Where there is none yet, [`Engine::resume`] finds that nobody holds the execution.
+//! Until the lease of the dead process has run out, whoever asks is told that somebody drives it.
 //!
 //! An orchestration that is over is deleted by the next [`Engine::tidy`], and not where it ends: what
 //! decides is what the database says of its execution, whoever was killed in between.
@@ -32,7 +36,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::driver::Drive;
-use super::service::Executions;
+use super::service::{Executions, Held};
 use super::{Failure, Result};
 
 /// The orchestration, the activity, the tag of its workers, the mailbox.
@@ -114,18 +118,36 @@ impl Word {
     }
 }
 
+/// What an orchestration begins with, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Order {
+    root: String,
+    /// How the last driver stopped.
+    word: Word,
+}
+
+impl Order {
+    fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// The orchestration, for the runtime that runs those of images.
 pub(crate) fn orchestrations() -> OrchestrationRegistry {
-    let run = |context: OrchestrationContext, root: String| async move {
-        let asked = context.schedule_activity(ACTIVITY, root.clone()).with_tag(TAG).await;
-        let mut word = asked.map_or(Word::Later, |text| Word::read(&text));
+    let run = |context: OrchestrationContext, order: String| async move {
+        let Order { root, mut word } =
+            serde_json::from_str(&order).map_err(|error| format!("the order: {error}"))?;
         loop {
             let now = context.utc_now().await?;
             let now = Timestamp::try_from(now).map_err(|error| error.to_string())?;
             let limit = match word.next(now) {
                 Next::End => return Ok(String::new()),
-                // The history begins anew, or that of a trigger would grow for years.
-                Next::Ask => return context.continue_as_new(root).await,
+                Next::Ask => {
+                    let asked = context.schedule_activity(ACTIVITY, root.clone()).with_tag(TAG);
+                    let word = asked.await.map_or(Word::Later, |text| Word::read(&text));
+                    // The history begins anew, or that of a trigger would grow for years.
+                    return context.continue_as_new(Order { root, word }.text()).await;
+                }
                 Next::Wait(limit) => limit,
             };
             let message = context.dequeue_event(MAILBOX);
@@ -182,7 +204,7 @@ impl Engine {
         let activities = ActivityRegistry::builder()
             .register(ACTIVITY, move |_, root: String| {
                 let hands = Arc::clone(&hands);
-                async move { Ok(hands.hand_over(&root).text()) }
+                async move { Ok(hands.hand_over(&root, None).text()) }
             })
             .build();
         let options = RuntimeOptions {
@@ -200,42 +222,40 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Begin a recorded execution: it is driven at once, and the orchestration finds it driven. Where
-    /// the journal cannot be written now, that begins with the next round of [`Engine::resume`].
-    pub async fn begin(&self, root: &str) {
-        self.inner.hand_over(root);
-        let begun = self.inner.client.start_orchestration(root, ORCHESTRATION, root).await;
-        if let Err(error) = begun {
-            tracing::warn!(execution = root, %error, "the orchestration begins later");
-        }
+    /// Drive a new execution in this process. Where too much is driven already, that begins with
+    /// the next round of [`Engine::resume`].
+    pub fn begin(&self, held: Held) {
+        let root = held.run.root().id.clone();
+        self.inner.hand_over(&root, Some(held));
     }
 
     /// Somebody decided something about an execution that may rest. It is driven here at once; the
     /// message is for the case that this process ends before it has taken the decision in.
     pub async fn wake(&self, root: &str) {
-        self.inner.hand_over(root);
-        let word = Word::Decided.text();
-        if let Err(error) = self.inner.client.enqueue_event(root, MAILBOX, word).await {
+        self.inner.hand_over(root, None);
+        if let Err(error) = self.inner.tell(root, Word::Decided).await {
             tracing::warn!(execution = root, %error, "the orchestration is not told");
         }
     }
 
-    /// Begin what was recorded and not begun. `is_start`: also wake what was driven by a process
-    /// that ended.
+    /// Drive what nobody drives and no orchestration knows of. `is_start`: also wake what was
+    /// driven by a process that ended.
     ///
     /// # Errors
     ///
     /// Where the database cannot be read.
     pub async fn resume(&self, is_start: bool) -> Result<()> {
-        for (root, _) in self.inner.executions.records().unfinished().await? {
-            let status = self.inner.client.get_orchestration_status(&root).await;
-            match status.map_err(|error| Failure::Records(format!("the journal: {error:?}")))? {
-                OrchestrationStatus::NotFound => self.begin(&root).await,
+        let executions = &self.inner.executions;
+        for root in executions.records().unheld(executions.owner()).await? {
+            match self.inner.status(&root).await? {
                 OrchestrationStatus::Running { .. } if is_start => self.wake(&root).await,
                 OrchestrationStatus::Running { .. } => {}
-                // It broke off, or ended without the execution. The driver does not need it.
-                OrchestrationStatus::Completed { .. } | OrchestrationStatus::Failed { .. } => {
-                    self.inner.hand_over(&root);
+                // There is none, or it broke off, or ended without the execution. The driver does
+                // not need it.
+                OrchestrationStatus::NotFound
+                | OrchestrationStatus::Completed { .. }
+                | OrchestrationStatus::Failed { .. } => {
+                    self.inner.hand_over(&root, None);
                 }
             }
         }
@@ -280,8 +300,9 @@ impl Engine {
 
 impl Hands {
     /// Drive an execution in a task of its own. Where one does already, it is told to look again
-    /// before it stops: two of one process would take the lease from each other.
-    fn hand_over(self: &Arc<Self>, root: &str) -> Word {
+    /// before it stops: two of one process would take the lease from each other. `held`: this
+    /// process holds it already.
+    fn hand_over(self: &Arc<Self>, root: &str, held: Option<Held>) -> Word {
         let mut driven = self.driven();
         if let Some(looks_again) = driven.get_mut(root) {
             *looks_again = true;
@@ -291,12 +312,48 @@ impl Hands {
             return Word::Later;
         }
         driven.insert(root.to_owned(), false);
-        tokio::spawn(drive(Turn::new(self, root)));
+        tokio::spawn(drive(Turn::new(self, root), held));
         Word::Handed
     }
 
     fn driven(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn status(&self, root: &str) -> Result<OrchestrationStatus> {
+        let status = self.client.get_orchestration_status(root).await;
+        status.map_err(|error| Failure::Records(format!("the journal: {error:?}")))
+    }
+
+    /// Tell the orchestration of an execution, which begins with it where there is none and
+    /// something is to be waited for.
+    async fn tell(&self, root: &str, word: Word) -> Result<()> {
+        let told = match (self.status(root).await?, &word) {
+            (OrchestrationStatus::Running { .. }, _) => {
+                self.client.enqueue_event(root, MAILBOX, word.text()).await
+            }
+            (
+                OrchestrationStatus::NotFound,
+                Word::Until(_) | Word::Waits | Word::Later | Word::Failed,
+            ) => {
+                let order = Order { root: root.to_owned(), word };
+                self.client.start_orchestration(root, ORCHESTRATION, order.text()).await
+            }
+            _ => Ok(()),
+        };
+        told.map_err(|error| Failure::Records(format!("the journal: {error}")))
+    }
+
+    /// Drive an execution until this process has nothing to do for it.
+    async fn driven_to(&self, root: &str, held: Option<Held>) -> Result<Drive> {
+        let held = match held {
+            Some(held) => Some(held),
+            None => self.executions.hold(root).await?,
+        };
+        match held {
+            Some(held) => self.executions.drive(held, false, None).await,
+            None => Ok(Drive::Elsewhere),
+        }
     }
 
     async fn word_of(&self, root: &str, driven: Result<Drive>) -> Word {
@@ -354,17 +411,17 @@ impl Drop for Turn {
     }
 }
 
-async fn drive(mut turn: Turn) {
+async fn drive(mut turn: Turn, mut held: Option<Held>) {
     let (hands, root) = (Arc::clone(&turn.hands), turn.root.clone());
     let word = loop {
-        let driven = hands.executions.drive(&root, false, None).await;
+        let driven = hands.driven_to(&root, held.take()).await;
         let word = hands.word_of(&root, driven).await;
         if turn.ends() {
             break word;
         }
     };
     for attempt in 1..=5_u32 {
-        match hands.client.enqueue_event(&root, MAILBOX, word.text()).await {
+        match hands.tell(&root, word.clone()).await {
             Ok(()) => return,
             Err(error) => {
                 tracing::warn!(execution = root, attempt, %error, "the engine is not told");
@@ -372,7 +429,7 @@ async fn drive(mut turn: Turn) {
             }
         }
     }
-    // The watchdog of the orchestration asks again.
+    // The watchdog of the orchestration asks again, or the next round where there is none.
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod rpc;
 mod service;
 mod shelf;
 mod sim;
+mod upkeep;
 mod view;
 pub mod wire;
 
@@ -22,7 +23,7 @@ pub use self::driver::{Drive, Watch};
 pub use self::engine::Engine;
 pub(crate) use self::engine::orchestrations;
 pub use self::rpc::{NoCaller, RpcCaller, RpcSettings, Web};
-pub use self::service::{Executions, Failure, Result, StartSpec, root_of};
+pub use self::service::{Created, Executions, Failure, Held, Result, StartSpec, root_of};
 pub use self::shelf::{Kept, Shelf, ShelfError, ShelfLibrary, signature};
 pub use self::sim::{SimCaller, WorldFileError};
 pub use self::view::{Counters, ExecutionView, TaskView};

@@ -1,7 +1,7 @@
 //! The executions of one database: starting, driving, deciding.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use kiln_oos::parameters::ParameterError;
@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 use super::caller::{Caller, Library};
 use super::clock::Clock;
 use super::driver::{self, Drive, Driver, Watch};
-use super::rows;
 use super::view::{ExecutionView, TaskView};
+use super::{rows, upkeep};
 
 /// Why something did not go.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +100,23 @@ pub struct StartSpec {
     pub tags: std::collections::BTreeMap<String, String>,
 }
 
+/// A run that this process may drive for the next seconds.
+#[derive(Debug)]
+pub struct Held {
+    pub(super) run: Run,
+    /// What it is held with.
+    pub(super) lease: String,
+}
+
+/// A new execution.
+#[derive(Debug)]
+pub struct Created {
+    /// As it is shown.
+    pub view: ExecutionView,
+    /// To drive it.
+    pub held: Held,
+}
+
 pub(super) struct Inner {
     pub(super) records: Records,
     pub(super) committer: Committer,
@@ -109,18 +126,51 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     /// The name that leases are taken under.
     pub(super) owner: String,
+    /// What wakes the drivers of this process, by their roots.
     bells: Mutex<HashMap<String, Arc<Notify>>>,
 }
 
 impl Inner {
-    /// What wakes the driver of a run in this process.
-    pub(super) fn bell(&self, root: &str) -> Arc<Notify> {
-        let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(bells.entry(root.to_owned()).or_default())
+    fn bells(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget_bell(&self, root: &str) {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner).remove(root);
+    /// Let the driver of a run look for its mail, if it is in this process. One that begins later
+    /// looks anyway.
+    pub(super) fn ring(&self, root: &str) {
+        if let Some(bell) = self.bells().get(root) {
+            bell.notify_one();
+        }
+    }
+
+    /// Whether any run is driven in this process.
+    pub(super) fn drives(&self) -> bool {
+        !self.bells().is_empty()
+    }
+}
+
+/// The bell of a driver, until this is dropped.
+struct Belled<'a> {
+    inner: &'a Inner,
+    root: String,
+    bell: Arc<Notify>,
+}
+
+impl<'a> Belled<'a> {
+    fn new(inner: &'a Inner, root: &str) -> Self {
+        let bell = Arc::default();
+        inner.bells().insert(root.to_owned(), Arc::clone(&bell));
+        Self { inner, root: root.to_owned(), bell }
+    }
+}
+
+impl Drop for Belled<'_> {
+    /// Also where the driver panicked. The bell may be that of the next driver by now.
+    fn drop(&mut self) {
+        let mut bells = self.inner.bells();
+        if bells.get(&self.root).is_some_and(|bell| Arc::ptr_eq(bell, &self.bell)) {
+            bells.remove(&self.root);
+        }
     }
 }
 
@@ -164,13 +214,21 @@ impl Executions {
             owner: owner.to_owned(),
             bells: Mutex::default(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        upkeep::start(&inner);
+        Ok(Self { inner })
     }
 
     /// The stored records, for lists.
     #[must_use]
     pub fn records(&self) -> &Records {
         &self.inner.records
+    }
+
+    /// The name that runs are held under in this process.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.inner.owner
     }
 
     /// The time of runs.
@@ -184,9 +242,9 @@ impl Executions {
     /// # Errors
     ///
     /// Where the parameters do not fit, or the database cannot be written.
-    pub async fn create(&self, id: &str, spec: StartSpec) -> Result<ExecutionView> {
+    pub async fn create(&self, id: &str, spec: StartSpec) -> Result<Created> {
         match self.create_once(id, spec, "", |_| None).await? {
-            Once::Done(view) => Ok(view),
+            Once::Done(created) => Ok(created),
             // Nothing is remembered without a token.
             Once::Before(_) | Once::Mismatch => Err(StoreError::Conflict.into()),
         }
@@ -204,7 +262,7 @@ impl Executions {
         spec: StartSpec,
         parent: &str,
         token: impl FnOnce(&ExecutionView) -> Option<(TokenKey, Token)>,
-    ) -> Result<Once<ExecutionView>> {
+    ) -> Result<Once<Created>> {
         let start = Start {
             id: id.to_owned(),
             template: spec.template.template,
@@ -226,11 +284,24 @@ impl Executions {
         }
         let view = ExecutionView::of(&run, run.root());
         let token = token(&view);
-        Ok(match self.inner.records.create(&batch, None, token.as_ref()).await? {
-            Once::Done(_) => Once::Done(view),
-            Once::Before(answer) => Once::Before(answer),
-            Once::Mismatch => Once::Mismatch,
-        })
+        let hold = Some((self.inner.owner.as_str(), driver::LEASE));
+        let created = self.inner.records.create(&batch, hold, token.as_ref()).await?;
+        Ok(created.map(|lease| {
+            let held = Held { run, lease: lease.unwrap_or_default() };
+            Created { view, held }
+        }))
+    }
+
+    /// Take a run that is stored, to drive it. `None`: somebody else holds it, or it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Where the database fails, or the records cannot be understood.
+    pub async fn hold(&self, root: &str) -> Result<Option<Held>> {
+        match driver::take_lease(&self.inner, root).await? {
+            Some(lease) => Ok(Some(Held { run: self.load(root).await?, lease })),
+            None => Ok(None),
+        }
     }
 
     /// Drive a run in this process until it is over. With `stays`, waits are waited for however
@@ -238,26 +309,23 @@ impl Executions {
     ///
     /// # Errors
     ///
-    /// Where the run is not stored, or the database fails.
+    /// Where the database fails.
     pub async fn drive(
         &self,
-        root: &str,
+        held: Held,
         stays: bool,
         watch: Option<Arc<dyn Watch>>,
     ) -> Result<Drive> {
-        let Some(lease) = driver::take_lease(&self.inner, root).await? else {
-            return Ok(Drive::Elsewhere);
-        };
-        let run = self.load(root).await?;
-        if run.is_over() {
-            return Ok(Drive::Over);
-        }
+        let Held { run, lease } = held;
+        let root = run.root().id.clone();
         self.inner.clock.set(run.now());
+        let belled = Belled::new(&self.inner, &root);
         let driver = Driver { inner: &self.inner, run, lease: lease.clone(), watch, stays };
-        let driven = driver.drive(Event::Resume).await;
-        self.inner.records.release_lease(root, &lease).await?;
-        if !matches!(driven, Ok(Drive::Until(_) | Drive::Waits)) {
-            self.inner.forget_bell(root);
+        let driven = driver.drive(Event::Resume, &belled.bell).await;
+        drop(belled);
+        // Its last step gave it back already.
+        if !matches!(driven, Ok(Drive::Over)) {
+            self.inner.records.release_lease(&root, &lease).await?;
         }
         driven
     }
@@ -479,12 +547,8 @@ impl Executions {
         let text =
             serde_json::to_string(item).map_err(|error| Failure::Records(error.to_string()))?;
         let put = self.inner.records.put(root, &text, token).await?;
-        self.inner.bell(root).notify_one();
-        Ok(match put {
-            Once::Done(_) => Once::Done(()),
-            Once::Before(answer) => Once::Before(answer),
-            Once::Mismatch => Once::Mismatch,
-        })
+        self.inner.ring(root);
+        Ok(put.map(|_| ()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{AnyConnection, Row};
 
-use super::{Batch, ExecutionRow, Executions, TaskRow, now};
+use super::{Batch, ExecutionRow, Executions, TaskRow, leases, now};
 use crate::rows::{Insert, Value, chunks, numbers, statement};
 use crate::{Dialect, StoreError, tags};
 
@@ -166,7 +166,8 @@ pub(super) async fn write(
     TASKS.run(writer, &tasks.into_iter().map(task_row).collect::<Vec<_>>()).await?;
     write_logs(writer, batches).await?;
     write_texts(writer, batches).await?;
-    forget_items(writer, batches).await
+    forget_items(writer, batches).await?;
+    give_back_ended(writer, batches).await
 }
 
 /// Make a new root findable by its tags.
@@ -290,6 +291,17 @@ async fn write_texts(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(
     let row = |(digest, text)| vec![Value::Text(digest), Value::Number(used), Value::Text(text)];
     TEXTS.run(writer, &texts.into_iter().map(row).collect::<Vec<_>>()).await?;
     RUN_TEXTS.run(writer, &links).await?;
+    Ok(())
+}
+
+async fn give_back_ended(writer: &mut AnyConnection, batches: &[&Batch]) -> Result<(), StoreError> {
+    let roots: Vec<&String> =
+        batches.iter().filter(|batch| batch.is_last).map(|batch| &batch.root).collect();
+    for chunk in chunks(&roots) {
+        let which = format!("root IN ({})", numbers(1, chunk.len()));
+        let values: Vec<Value<'_>> = chunk.iter().map(|root| Value::Text(root)).collect();
+        leases::give_back(writer, &which, &values).await?;
+    }
     Ok(())
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::{Executions, commit};
+use super::{Executions, commit, now};
 use crate::once::{self, Once};
 use crate::records::{Token, TokenKey};
 use crate::rows::{Value, chunks, numbers, statement};
@@ -68,19 +68,21 @@ impl Executions {
         Ok(Once::Done(()))
     }
 
-    /// The runs that have not ended, oldest first, each with its account.
+    /// The runs that have not ended and that nobody but `owner` holds, oldest first.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Refused`.
-    pub async fn unfinished(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, account FROM oos_executions WHERE depth = 0 AND ended = 0 \
-             ORDER BY created, id",
+    pub async fn unheld(&self, owner: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT e.id FROM oos_executions e JOIN oos_runs r ON r.root = e.id \
+             WHERE e.depth = 0 AND e.ended = 0 AND (r.until <= $1 OR r.owner = $2) \
+             ORDER BY e.created, e.id",
         )
+        .bind(now())
+        .bind(owner)
         .fetch_all(self.database.pool())
-        .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+        .await?)
     }
 
     /// How many runs of an account have not ended.

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::{Executions, after, fresh_token, now};
 use crate::once::{self, Once};
 use crate::records::{Token, TokenKey};
+use crate::rows::{Value, statement};
 use crate::{StoreError, Writer};
 
 impl Executions {
@@ -40,28 +41,19 @@ impl Executions {
         Ok((done.rows_affected() > 0).then_some(token))
     }
 
-    /// Hold a run for longer. `false`: the token is worth nothing any more.
+    /// Hold for longer all that an owner holds.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Refused`.
-    pub async fn renew_lease(
-        &self,
-        root: &str,
-        token: &str,
-        for_: Duration,
-    ) -> Result<bool, StoreError> {
+    pub async fn renew_of(&self, owner: &str, for_: Duration) -> Result<(), StoreError> {
         let mut writer = self.database.begin().await?;
-        let done = sqlx::query(
-            "UPDATE oos_runs SET until = $1 WHERE root = $2 AND lease = $3 AND lease <> ''",
-        )
-        .bind(after(for_))
-        .bind(root)
-        .bind(token)
-        .execute(&mut *writer)
-        .await?;
-        writer.commit().await?;
-        Ok(done.rows_affected() > 0)
+        sqlx::query("UPDATE oos_runs SET until = $1 WHERE owner = $2 AND lease <> ''")
+            .bind(after(for_))
+            .bind(owner)
+            .execute(&mut *writer)
+            .await?;
+        writer.commit().await
     }
 
     /// Give a run back. With a token that is worth nothing any more, nothing happens.
@@ -71,13 +63,7 @@ impl Executions {
     /// `Unavailable`, `Refused`.
     pub async fn release_lease(&self, root: &str, token: &str) -> Result<(), StoreError> {
         let mut writer = self.database.begin().await?;
-        sqlx::query(
-            "UPDATE oos_runs SET lease = '', owner = '', until = 0 WHERE root = $1 AND lease = $2",
-        )
-        .bind(root)
-        .bind(token)
-        .execute(&mut *writer)
-        .await?;
+        give_back(&mut writer, "root = $1 AND lease = $2", &[root.into(), token.into()]).await?;
         writer.commit().await
     }
 
@@ -89,15 +75,9 @@ impl Executions {
     /// `Unavailable`, `Refused`.
     pub async fn release_of(&self, owner: &str) -> Result<u64, StoreError> {
         let mut writer = self.database.begin().await?;
-        let done = sqlx::query(
-            "UPDATE oos_runs SET lease = '', owner = '', until = 0 \
-             WHERE owner = $1 AND owner <> ''",
-        )
-        .bind(owner)
-        .execute(&mut *writer)
-        .await?;
+        let n = give_back(&mut writer, "owner = $1 AND owner <> ''", &[owner.into()]).await?;
         writer.commit().await?;
-        Ok(done.rows_affected())
+        Ok(n)
     }
 
     /// Leave word for whoever advances a run. The answer is the item's number, which grows within
@@ -157,6 +137,16 @@ impl Executions {
         .fetch_all(self.database.pool())
         .await?)
     }
+}
+
+/// Nobody holds the runs that `which` says, from now on. Returns how many there are.
+pub(super) async fn give_back(
+    writer: &mut AnyConnection,
+    which: &str,
+    values: &[Value<'_>],
+) -> Result<u64, StoreError> {
+    let sql = format!("UPDATE oos_runs SET lease = '', owner = '', until = 0 WHERE {which}");
+    Ok(statement(sql, values).execute(writer).await?.rows_affected())
 }
 
 async fn next_item(writer: &mut Writer, root: &str) -> Result<i64, StoreError> {

@@ -378,16 +378,17 @@ async fn plant_full(executions: &Executions, id: &str, ended: i64) -> String {
 /// Fault planted: the holder of a run that was deleted writes on.
 async fn deleting(database: Database) {
     let executions = Executions::new(database);
-    let lease = plant_full(&executions, "e-1", 0).await;
+    plant_full(&executions, "e-1", 0).await;
     let one = counts(&executions).await;
     assert_eq!(one, [1, 2, 1, 1, 1, 2, 1]);
     plant_full(&executions, "e-2", 0).await;
     plant_full(&executions, "e-10", 9).await;
-    let of = |runs: &[(&str, &str)]| -> Vec<(String, String)> {
-        runs.iter().map(|(id, account)| ((*id).to_owned(), (*account).to_owned())).collect()
-    };
-    let unfinished = executions.unfinished().await.unwrap();
-    assert_eq!(unfinished, of(&[("e-1", "100"), ("e-2", "100")]));
+    let none: [&str; 0] = [];
+    assert_eq!(executions.unheld("b").await.unwrap(), none);
+    assert_eq!(executions.unheld("a").await.unwrap(), ["e-1", "e-2"]);
+    executions.release_of("a").await.unwrap();
+    assert_eq!(executions.unheld("b").await.unwrap(), ["e-1", "e-2"]);
+    let lease = executions.take_lease("e-1", "a", super::samples::LONG).await.unwrap().unwrap();
     assert_eq!(executions.count_running("100").await.unwrap(), 2);
     assert_eq!(executions.count_running("200").await.unwrap(), 0);
 

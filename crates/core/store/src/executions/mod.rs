@@ -6,8 +6,8 @@
 //! What others want of a run they put into its inbox.
 //!
 //! ```text
-//! create ─► take_lease ─► load ─┬─► commit ─► … ─► release_lease
-//!              put ─► inbox ────┘
+//! create, or take_lease and load ─┬─► commit ─► … ─► the last commit, or release_lease
+//!                put ─► inbox ────┘
 //! ```
 //!
 //! The store knows nothing of templates: a record is a document of the caller's, beside the columns
@@ -155,6 +155,8 @@ pub struct Batch {
     pub templates: Vec<(String, String)>,
     /// Items of the inbox that need not be told again.
     pub inbox_done: Vec<i64>,
+    /// Whether the run is given back with this step, as [`Executions::release_lease`] does.
+    pub is_last: bool,
 }
 
 /// What a run is loaded from.

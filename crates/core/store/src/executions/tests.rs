@@ -115,28 +115,29 @@ async fn leases(database: Database) {
     assert_eq!(take("b", LONG).await, None);
     let second = take("a", LONG).await.unwrap();
     assert_ne!(first, second);
-    let renew = async |token: &str| executions.renew_lease("e", token, LONG).await.unwrap();
-    assert!(!renew(&first).await);
-    assert!(!renew("").await);
-    assert!(renew(&second).await);
-
     executions.release_lease("e", &first).await.unwrap();
     assert_eq!(take("b", LONG).await, None, "a token without worth gives nothing back");
     executions.release_lease("e", &second).await.unwrap();
-    assert!(!renew("").await);
     let unheld = executions.commit(&[step("e", "")]).await.unwrap();
     assert_eq!(unheld, [false], "nobody holds it, so nobody may write to it");
     let short = take("b", Duration::from_millis(1)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     // Nobody came for it, so it is still the holder's.
     assert_eq!(executions.commit(&[step("e", &short)]).await.unwrap(), [true]);
-    let third = take("a", LONG).await.unwrap();
-    assert!(!renew(&short).await);
+    take("a", Duration::from_millis(1)).await.unwrap();
     assert_eq!(executions.commit(&[step("e", &short)]).await.unwrap(), [false]);
+    executions.renew_of("b", LONG).await.unwrap();
+    executions.renew_of("a", LONG).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(take("b", LONG).await, None, "it was renewed, and is held by a");
     assert_eq!(executions.release_of("b").await.unwrap(), 0);
-    assert!(renew(&third).await);
     assert_eq!(executions.release_of("a").await.unwrap(), 1);
-    assert!(take("b", LONG).await.is_some());
+    executions.renew_of("a", LONG).await.unwrap();
+    let last = take("b", LONG).await.expect("what was given back is not held for longer");
+    let last = Batch { is_last: true, ..step("e", &last) };
+    assert_eq!(executions.commit(std::slice::from_ref(&last)).await.unwrap(), [true]);
+    assert_eq!(executions.commit(&[last]).await.unwrap(), [false], "the last step gave it back");
+    assert!(take("a", LONG).await.is_some());
 }
 
 async fn loading(database: Database) {

@@ -1,17 +1,21 @@
 //! Working an expression out: depth first, text before functions, and only what is needed.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value};
 
 use super::{Expr, ExprKind, Piece, Reference, Target};
 use crate::functions::{self, Function, Limits, truth};
-use crate::jq::{self, Budget};
+use crate::jq::{self, Budget, Outcome};
 use crate::value::text;
 
 /// Bytes that one evaluation may put together. A template of 64 KiB may name a large answer
 /// thousands of times.
 const MAX_BYTES: usize = 16 << 20;
+
+/// Bytes that are copied for the price of one step of a script.
+const BYTES_A_STEP: usize = 256;
 
 /// Conditions that name conditions.
 const MAX_CONDITIONS: u32 = 32;
@@ -40,9 +44,20 @@ pub enum EvalError {
     /// The values are too large together.
     #[error("the values are larger than {MAX_BYTES} bytes together")]
     TooLarge,
+    /// All evaluations together have used up what they may.
+    #[error("what is worked out at once takes more than {0} steps together")]
+    TooMuchWork(u64),
     /// Conditions that name each other.
     #[error("conditions name each other without end")]
     Conditions,
+}
+
+impl EvalError {
+    /// Whether a limit was reached, rather than something being wrong.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::TooLarge | Self::TooMuchWork(_))
+    }
 }
 
 /// Where references lead.
@@ -56,6 +71,88 @@ pub trait Scope {
 
     /// The condition of a name.
     fn condition(&self, name: &str) -> Option<&Expr>;
+
+    /// What evaluations may do together, where that is bounded.
+    fn work(&self) -> Option<&Work> {
+        None
+    }
+}
+
+/// Steps that several evaluations may take together. Each of them has its own limits as well: a
+/// template of 64 KiB can have a thousand scripts, all of them within the limit of one.
+#[derive(Debug)]
+pub struct Work {
+    most: u64,
+    left: AtomicU64,
+    /// For what takes few steps, once nothing is left: the tasks that clean up have their turn after
+    /// the one that used everything up.
+    reserve: AtomicU64,
+}
+
+impl Work {
+    /// What counts as few steps.
+    const FEW: u64 = 10_000;
+    const RESERVE: u64 = 100 * Self::FEW;
+
+    /// So many steps.
+    #[must_use]
+    pub const fn new(most: u64) -> Self {
+        Self { most, left: AtomicU64::new(most), reserve: AtomicU64::new(Self::RESERVE) }
+    }
+
+    /// Begin again.
+    pub fn reset(&mut self) {
+        *self.left.get_mut() = self.most;
+        *self.reserve.get_mut() = Self::RESERVE;
+    }
+
+    /// Run a script within what is left.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing is left, or that was too little.
+    pub fn run(&self, filter: &jq::Filter, input: &Value) -> Result<Outcome, EvalError> {
+        let (left, reserve) = (get(&self.left), get(&self.reserve));
+        let own = Budget::default();
+        let steps = if left > 0 { left.min(own.steps) } else { reserve.min(Self::FEW) };
+        if steps == 0 {
+            return Err(EvalError::TooMuchWork(self.most));
+        }
+        let outcome = filter.run(input, Budget { steps, ..own });
+        let pool = if left > 0 { &self.left } else { &self.reserve };
+        // One more, for the script itself: an empty one is not free.
+        pool.store(get(pool).saturating_sub(outcome.steps.saturating_add(1)), Ordering::Relaxed);
+        if steps < own.steps && outcome.error.is_some() && outcome.steps >= steps {
+            return Err(EvalError::TooMuchWork(self.most));
+        }
+        Ok(outcome)
+    }
+
+    /// Count steps that were, or are about to be, taken.
+    ///
+    /// # Errors
+    ///
+    /// Where so many are not left.
+    pub(crate) fn spend(&self, steps: u64) -> Result<(), EvalError> {
+        let (left, reserve) = (get(&self.left), get(&self.reserve));
+        if let Some(left) = left.checked_sub(steps) {
+            self.left.store(left, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.left.store(0, Ordering::Relaxed);
+        match reserve.checked_sub(steps) {
+            Some(reserve) if steps <= Self::FEW => {
+                self.reserve.store(reserve, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Err(EvalError::TooMuchWork(self.most)),
+        }
+    }
+}
+
+/// Nobody else counts meanwhile: the state machine is one thread.
+fn get(pool: &AtomicU64) -> u64 {
+    pool.load(Ordering::Relaxed)
 }
 
 /// One evaluation: what it may use is counted over all of its parts.
@@ -63,6 +160,8 @@ pub struct Evaluator<'a> {
     scope: &'a dyn Scope,
     n_bytes: Cell<usize>,
     depth: Cell<u32>,
+    /// The keys down to what is being worked out; after an error, to what went wrong.
+    way: RefCell<Vec<String>>,
 }
 
 impl std::fmt::Debug for Evaluator<'_> {
@@ -75,7 +174,14 @@ impl<'a> Evaluator<'a> {
     /// An evaluation in `scope`.
     #[must_use]
     pub fn new(scope: &'a dyn Scope) -> Self {
-        Self { scope, n_bytes: Cell::new(0), depth: Cell::new(0) }
+        let (n_bytes, depth, way) = (Cell::new(0), Cell::new(0), RefCell::default());
+        Self { scope, n_bytes, depth, way }
+    }
+
+    /// The keys of maps down to what went wrong, as `Parameters.ImageName`; empty outside of maps.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.way.borrow().join(".")
     }
 
     /// The value of `expr`.
@@ -92,7 +198,9 @@ impl<'a> Evaluator<'a> {
             ExprKind::Map(entries) => {
                 let mut map = Map::new();
                 for (key, expr) in entries {
+                    self.way.borrow_mut().push(key.clone());
                     map.insert(key.clone(), self.value(expr)?);
+                    self.way.borrow_mut().pop();
                 }
                 Ok(Value::Object(map))
             }
@@ -153,8 +261,14 @@ impl<'a> Evaluator<'a> {
             return Ok(Value::Bool(!self.holds(argument)?));
         }
         let argument = self.value(argument)?;
-        let result = functions::apply(function, &argument, Limits::default(), &run_jq)?;
-        self.charge(result)
+        // What stopped a script is told as the function's failure, unless it was not the script.
+        let stopped = RefCell::new(None);
+        let jq = |script: &str, input: &Value| self.run_jq(script, input, &stopped);
+        let result = functions::apply(function, &argument, Limits::default(), &jq);
+        match stopped.into_inner() {
+            Some(error) => Err(error),
+            None => self.charge(result?),
+        }
     }
 
     /// Whether all of `items` are `wanted`, looking no further than the first that is not. Where
@@ -168,9 +282,35 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Bool(true))
     }
 
+    fn run_jq(
+        &self,
+        script: &str,
+        input: &Value,
+        stopped: &RefCell<Option<EvalError>>,
+    ) -> Result<Vec<Value>, String> {
+        let filter = jq::compile(script).map_err(|error| error.to_string())?;
+        let outcome = match self.scope.work() {
+            Some(work) => work.run(&filter, input),
+            None => Ok(filter.run(input, Budget::default())),
+        };
+        match outcome {
+            Ok(Outcome { error: Some(error), .. }) => Err(error.to_string()),
+            Ok(outcome) => Ok(outcome.results),
+            Err(error) => {
+                let told = error.to_string();
+                stopped.replace(Some(error));
+                Err(told)
+            }
+        }
+    }
+
     fn charge(&self, value: Value) -> Result<Value, EvalError> {
-        let n_bytes = self.n_bytes.get().saturating_add(size(&value));
+        let own = size(&value);
+        let n_bytes = self.n_bytes.get().saturating_add(own);
         self.n_bytes.set(n_bytes);
+        if let Some(work) = self.scope.work() {
+            work.spend(u64::try_from(own / BYTES_A_STEP).unwrap_or(u64::MAX))?;
+        }
         if n_bytes > MAX_BYTES { Err(EvalError::TooLarge) } else { Ok(value) }
     }
 }
@@ -179,15 +319,6 @@ fn not(value: Value) -> Value {
     match value {
         Value::Bool(value) => Value::Bool(!value),
         other => other,
-    }
-}
-
-fn run_jq(script: &str, input: &Value) -> Result<Vec<Value>, String> {
-    let filter = jq::compile(script).map_err(|error| error.to_string())?;
-    let outcome = filter.run(input, Budget::default());
-    match outcome.error {
-        Some(error) => Err(error.to_string()),
-        None => Ok(outcome.results),
     }
 }
 

@@ -6,7 +6,7 @@ mod read;
 use serde_json::Value;
 
 pub(crate) use self::evaluate::size;
-pub use self::evaluate::{EvalError, Evaluator, Scope};
+pub use self::evaluate::{EvalError, Evaluator, Scope, Work};
 pub use self::read::{Reader, store_references};
 use crate::diagnostic::Span;
 use crate::functions::Function;

@@ -148,9 +148,10 @@ fn split(
         let n_braces = after.len() - inner.len();
         plain.push_str(&after[..n_braces - 2]);
         let Some(close) = inner.find("}}") else {
+            // None closes later either: looking again for each would take the square of a long text.
             plain.push_str("{{");
             rest = inner;
-            continue;
+            break;
         };
         let place = places.next().unwrap_or_else(|| span.clone());
         let name = inner[..close].trim();
@@ -180,18 +181,13 @@ fn split(
 fn places(source: &str, start: usize) -> impl Iterator<Item = Span> {
     let mut at = 0;
     std::iter::from_fn(move || {
-        loop {
-            let rest = source.get(at..)?;
-            let open = rest.find("{{")?;
-            let inner = rest[open..].trim_start_matches('{');
-            let begin = at + rest.len() - inner.len();
-            let Some(close) = inner.find("}}") else {
-                at = begin;
-                continue;
-            };
-            at = begin + close + 2;
-            return Some(start + begin - 2..start + at);
-        }
+        let rest = source.get(at..)?;
+        let open = rest.find("{{")?;
+        let inner = rest[open..].trim_start_matches('{');
+        let begin = at + rest.len() - inner.len();
+        let close = inner.find("}}")?;
+        at = begin + close + 2;
+        Some(start + begin - 2..start + at)
     })
 }
 

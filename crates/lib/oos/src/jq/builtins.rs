@@ -6,9 +6,10 @@ use std::sync::{Arc, LazyLock};
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::eval::{Eval, R, Stop};
+use super::eval::Eval;
 use super::format;
 use super::math;
+use super::meter::{R, Stop};
 use super::term::Native;
 use super::time;
 use super::value::{SLOT, Val, parse_number, sorted_keys};

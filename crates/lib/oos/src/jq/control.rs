@@ -4,8 +4,9 @@
 //! flat by tail calls. Here they keep the values still to come in a list, so that a long loop takes
 //! steps of the budget and no stack.
 
-use super::eval::{Eval, Item, Out, R, Scope, Stop};
+use super::eval::{Eval, Item, Out, Scope};
 use super::math;
+use super::meter::{R, Stop};
 use super::term::{Compare, Control, Math, Term};
 use super::value::{self, SLOT, Val};
 

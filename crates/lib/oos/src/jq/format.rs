@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-use super::eval::{Meter, R, Stop};
+use super::meter::{Meter, R, Stop};
 use super::value::Val;
 
 /// Padding may be missing, as in jq.

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::eval::{Meter, R, Stop};
+use super::meter::{Meter, R, Stop};
 use super::term::{Compare, Math};
 use super::value::{List, Map, SLOT, Val};
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::eval::{Eval, Item, Out, R, Scope, Stop, Track};
+use super::eval::{Eval, Item, Out, Scope, Track};
 use super::math;
+use super::meter::{R, Stop};
 use super::term::Term;
 use super::value::{List, MAX_DEPTH, Map, SLOT, Val};
 

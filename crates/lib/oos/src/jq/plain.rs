@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::eval::{Meter, R, Stop};
+use super::meter::{Meter, R, Stop};
 use super::term::Term;
 use super::value::{SLOT, Val};
 use super::{Budget, JqError, Outcome, too_many};
@@ -65,7 +65,8 @@ impl Plain {
             results: Vec::new(),
         };
         let ended = walk.follow(&self.0, input);
-        Outcome { results: walk.results, error: ended.err().map(JqError::from_stop) }
+        let steps = budget.steps.saturating_sub(walk.meter.steps);
+        Outcome { results: walk.results, error: ended.err().map(JqError::from_stop), steps }
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use fancy_regex::{Error, Regex, RegexBuilder, RuntimeError};
 use indexmap::IndexMap;
 
-use super::eval::{Eval, R, Stop};
+use super::eval::Eval;
+use super::meter::{R, Stop};
 use super::value::Val;
 
 const SMALL: usize = 500;

@@ -1,9 +1,10 @@
 //! The functions of text.
 
 use super::builtins::{Entry, fail};
-use super::eval::{Eval, R, Stop};
+use super::eval::Eval;
 use super::format;
 use super::math;
+use super::meter::{R, Stop};
 use super::value::{SLOT, Val};
 
 pub(super) const NATIVES: &[Entry] = &[

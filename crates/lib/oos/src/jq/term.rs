@@ -117,7 +117,7 @@ pub(super) enum Compare {
 }
 
 /// A function of values.
-pub(super) type Native = fn(&mut super::eval::Eval<'_>, Val, &[Val]) -> super::eval::R<Val>;
+pub(super) type Native = fn(&mut super::eval::Eval<'_>, Val, &[Val]) -> super::meter::R<Val>;
 
 /// A function over closures.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -74,20 +74,20 @@ fn errors_say_what_and_where() {
     ];
     let messages: Vec<_> = scripts.iter().map(|s| format!("{s:<24} {}", message(s))).collect();
     insta::assert_snapshot!(messages.join("\n"), @r##"
-    |                        unexpected `|`, expected a term at byte 0
+    |                        expected a term, found `|` at byte 0
     .a | foo                 unknown function `foo` at byte 5
     map(.a; 1)               unknown function `map` with 2 arguments at byte 0
-    .a |                     unexpected the end of the script, expected a term at byte 4
-    .a)                      unexpected `)`, expected an operator or the end at byte 2
-    [1, 2                    unexpected the end of the script, expected `]` at byte 5
-    {a: }                    unexpected `}`, expected a term at byte 4
+    .a |                     expected a term, found the end of the script at byte 4
+    .a)                      expected an operator or the end, found `)` at byte 2
+    [1, 2                    expected `]`, found the end of the script at byte 5
+    {a: }                    expected a term, found `}` at byte 4
     "abc                     the string that starts here does not end at byte 1
     "a\(1"                   the string that starts here does not end at byte 6
     "\q"                     invalid escape in a string at byte 1
     $x                       unknown variable `$x` at byte 0
     break $out               unknown label `$out` at byte 6
-    if 1 then 2              unexpected the end of the script, expected `end` at byte 11
-    reduce .[] as $x (0)     unexpected `)`, expected `;` at byte 19
+    if 1 then 2              expected `end`, found the end of the script at byte 11
+    reduce .[] as $x (0)     expected `;`, found `)` at byte 19
     . as [$a] ?// $a | $a    alternative patterns (?//) are not supported at byte 10
     a::b                     unknown function `a::b` at byte 0
     now                      `now` is not available: a result depends on the input alone at byte 0
@@ -100,8 +100,8 @@ fn errors_say_what_and_where() {
     import "a" as a; 1       modules are not available at byte 0
     @foo                     unknown format `@foo` at byte 0
     1 &                      unexpected character '&' at byte 2
-    .[1:2:3]                 unexpected `:`, expected `]` at byte 5
-    def f: ; f               unexpected `;`, expected a term at byte 7
+    .[1:2:3]                 expected `]`, found `:` at byte 5
+    def f: ; f               expected a term, found `;` at byte 7
     def f(1): 1; f           expected a parameter at byte 6
     é                        unexpected character 'é' at byte 0
     limit(3)                 unknown function `limit` with 1 arguments at byte 0

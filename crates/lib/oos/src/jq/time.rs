@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::builtins::{Entry, fail, number};
-use super::eval::{Eval, R, Stop};
+use super::eval::Eval;
+use super::meter::{R, Stop};
 use super::value::{SLOT, Val};
 
 /// The longest format. A directive may ask for padding, which is bounded by what it writes.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Number, Value};
 
-use super::eval::{Meter, R, Stop};
+use super::meter::{Meter, R, Stop};
 
 /// How deep arrays and objects may nest.
 pub(super) const MAX_DEPTH: u32 = 256;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::conditions::{Held, Worked};
+use super::kept::of_map;
 use super::poll::Partial;
 use super::records::{Phase, Status, Waiting};
 use super::request::{HttpAnswer, HttpRequest};
@@ -67,8 +68,13 @@ impl Run {
             Worked::Value(Value::Object(mut map)) => {
                 self.put_given(id, &mut map);
                 if self.tasks.get(id).is_some_and(|task| task.properties.is_none()) {
-                    let masked = self.mask(&Value::Object(map.clone()));
-                    self.change(id, |task| task.properties = Some(masked));
+                    match self.properties_to_keep(&map) {
+                        Ok(masked) => self.change(id, |task| task.properties = Some(masked)),
+                        Err(error) => {
+                            self.fail(id, &format!("Properties: {error}"));
+                            return None;
+                        }
+                    }
                 }
                 Some(map)
             }
@@ -98,6 +104,18 @@ impl Run {
             properties.retain(|own, _| !own.eq_ignore_ascii_case(name));
             properties.insert(name.clone(), value.clone());
         }
+    }
+
+    /// The properties as they are shown, their secrets masked.
+    fn properties_to_keep(&mut self, map: &Map<String, Value>) -> Result<Value, String> {
+        // Looking for one secret in so many bytes takes as long as one step of a script.
+        const BYTES_A_STEP: usize = 128;
+        let n_looked_at = of_map(map).saturating_mul(self.secrets.len());
+        let steps = u64::try_from(n_looked_at / BYTES_A_STEP).unwrap_or(u64::MAX);
+        self.work.spend(steps).map_err(|error| error.to_string())?;
+        let masked = self.mask(&Value::Object(map.clone()));
+        self.keep_bytes(0, crate::expr::size(&masked))?;
+        Ok(masked)
     }
 
     fn sleep(&mut self, id: &str, properties: &Map<String, Value>) {

@@ -120,15 +120,16 @@ impl Run {
         {
             return Err(format!("the template {} has a trigger and cannot be a child", found.name));
         }
-        if self.tasks.len() + self.executions.len() >= self.settings.max_records {
-            return Err("the run has too many task executions".to_owned());
-        }
+        self.check_records()?;
         let context = parent.context.clone();
         let pseudo = of_execution(&context, &child, self.now, &self.settings);
         let parameters = match origin {
             Origin::Trigger(_) => given.clone(),
             _ => parameters::resolve(&found.template.template, given, &pseudo).map_err(told)?,
         };
+        let hidden = found.template.template.parameters.iter().filter(|own| own.no_echo);
+        self.check_secrets(hidden.filter_map(|own| parameters.get(&own.name)))
+            .map_err(|error| format!("Parameters: {error}"))?;
         let execution = Execution {
             id: child.clone(),
             parent: Some(parent.id.clone()),
@@ -156,6 +157,8 @@ impl Run {
             trigger: None,
             ending: None,
         };
+        self.keep_bytes(0, super::kept::of_execution(&execution))
+            .map_err(|error| format!("Parameters: {error}"))?;
         self.keep(&found.template);
         self.add_child(id, execution);
         Ok(())
@@ -213,6 +216,12 @@ impl Run {
         if turn.depth > self.settings.max_depth {
             let most = self.settings.max_depth;
             return self.fail(id, &format!("executions are nested deeper than {most}"));
+        }
+        if let Err(error) = self.check_records() {
+            return self.fail(id, &error);
+        }
+        if let Err(error) = self.keep_bytes(0, super::kept::of_execution(&turn)) {
+            return self.fail(id, &format!("the item: {error}"));
         }
         self.add_child(id, turn);
     }

@@ -46,13 +46,17 @@ impl Run {
 
     pub(super) fn work_out(&mut self, id: &str, expr: &Expr) -> Worked {
         let Some(scope) = self.scope_of(id) else { return Worked::Later };
-        match scope.value(expr) {
+        let evaluator = Evaluator::new(&scope);
+        match evaluator.value(expr) {
             Ok(value) => Worked::Value(value),
             Err(EvalError::NeedsStore { name, secret }) => {
                 self.read(id, name, secret);
                 Worked::Later
             }
-            Err(error) => Worked::Wrong(error.to_string()),
+            Err(error) => Worked::Wrong(match evaluator.place().as_str() {
+                "" => error.to_string(),
+                place => format!("{place}: {error}"),
+            }),
         }
     }
 
@@ -69,7 +73,9 @@ impl Run {
         };
         match result {
             Ok(value) => {
-                self.keep_stored((name, secret), value);
+                if let Err(error) = self.keep_stored((name.clone(), secret), value) {
+                    return self.fail(id, &format!("the parameter {name}: {error}"));
+                }
                 self.phase(id, Phase::Idle);
                 self.steps.push_back(Step::Act(id.to_owned()));
             }

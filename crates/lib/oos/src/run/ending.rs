@@ -5,10 +5,12 @@
 
 use serde_json::{Map, Value};
 
+use super::kept::of_map;
 use super::records::{Ending, Origin, Phase, Read, Status};
 use super::scope::TaskScope;
+use super::shown::secrets_in;
 use super::{Command, Run};
-use crate::expr::EvalError;
+use crate::expr::{EvalError, Evaluator};
 use crate::template::Type;
 
 /// What stands behind the identifier of an execution in what is asked for its outputs: a child has
@@ -17,6 +19,16 @@ const MARK: &str = "#outputs";
 
 /// A parameter of the store, and whether it is an encrypted one.
 pub(super) type Stored = (String, bool);
+
+/// The outputs of an execution that ends.
+enum Outputs {
+    /// They are these.
+    Known(Map<String, Value>),
+    /// They would be too much, and why.
+    TooLarge(String),
+    /// This of the parameter store has to be read first.
+    Need(Stored),
+}
 
 /// The execution that a value is read for, where it is read for outputs.
 pub(super) fn execution_of(asked_for: &str) -> Option<&str> {
@@ -43,8 +55,16 @@ impl Run {
             read.any(|own| own.value.is_none() && own.name == *name && own.secret == *secret)
         };
         match self.template_outputs(id, is_unread) {
-            Ok(outputs) => self.end_with(id, ending.status, &ending.message, outputs),
-            Err((name, secret)) => {
+            Outputs::Known(outputs) => self.end_with(id, ending.status, &ending.message, outputs),
+            Outputs::TooLarge(error) => {
+                self.log(id, None, error.as_str());
+                let (status, message) = match ending.status {
+                    Status::Success => (Status::Failed, &error),
+                    status => (status, &ending.message),
+                };
+                self.end_with(id, status, message, Map::new());
+            }
+            Outputs::Need((name, secret)) => {
                 self.change_execution(id, |execution| {
                     execution.ending = Some(ending);
                     execution.next = None;
@@ -62,23 +82,26 @@ impl Run {
         let Some((name, secret)) = self.reading.remove(id) else { return };
         let ending = self.executions.get(id).and_then(|execution| execution.ending.clone());
         let Some(mut ending) = ending else { return };
-        if let Err(error) = &result {
+        let stored = (name.clone(), secret);
+        let kept = result.and_then(|value| {
+            self.keep_stored(stored, value.clone())?;
+            Ok(value)
+        });
+        if let Err(error) = &kept {
             self.log(id, None, format!("the outputs: the parameter {name}: {error}"));
         }
-        let value = result.ok();
-        if let Some(value) = &value {
-            self.keep_stored((name.clone(), secret), value.clone());
-        }
-        ending.read.push(Read { name, secret, value });
+        ending.read.push(Read { name, secret, value: kept.ok() });
         self.try_to_end(id, ending);
     }
 
     /// Keep a value of the parameter store for the rest of the run.
-    pub(super) fn keep_stored(&mut self, stored: Stored, value: Value) {
+    pub(super) fn keep_stored(&mut self, stored: Stored, value: Value) -> Result<(), String> {
         if stored.1 {
-            super::scope::secrets_in(&value, &mut self.secrets);
+            self.check_secrets(std::iter::once(&value))?;
+            secrets_in(&value, &mut self.secrets);
         }
         self.store.insert(stored, value);
+        Ok(())
     }
 
     /// Go on with the ends that a process which was killed was about.
@@ -86,9 +109,9 @@ impl Run {
         let ending = |own: &super::Execution| Some((own.id.clone(), own.ending.clone()?));
         for (id, ending) in self.executions.values().filter_map(ending).collect::<Vec<_>>() {
             for own in &ending.read {
-                if let Some(value) = &own.value {
-                    self.keep_stored((own.name.clone(), own.secret), value.clone());
-                }
+                let stored = (own.name.clone(), own.secret);
+                // There was room for it when it was read.
+                let _ = own.value.clone().map(|value| self.keep_stored(stored, value));
             }
             self.try_to_end(&id, ending);
         }
@@ -149,33 +172,35 @@ impl Run {
         }
         self.reading.remove(id);
         self.serials.remove(&format!("{id}{MARK}"));
-        let outputs = self.template_outputs(id, |_| true).unwrap_or_default();
+        let outputs = match self.template_outputs(id, |_| true) {
+            Outputs::Known(outputs) => outputs,
+            Outputs::TooLarge(_) | Outputs::Need(_) => Map::new(),
+        };
         self.end_with(id, Status::Cancelled, "the execution above it ended", outputs);
     }
 
-    /// The outputs of an execution, or what of the store they need. What is `unread` is null.
-    fn template_outputs(
-        &self,
-        id: &str,
-        unread: impl Fn(&Stored) -> bool,
-    ) -> Result<Map<String, Value>, Stored> {
-        let Some(execution) = self.executions.get(id) else { return Ok(Map::new()) };
-        let Some(loaded) = self.templates.get(&execution.template) else { return Ok(Map::new()) };
+    /// What an execution gives back. What cannot be worked out, or is `unread`, is null.
+    fn template_outputs(&mut self, id: &str, unread: impl Fn(&Stored) -> bool) -> Outputs {
+        let none = Outputs::Known(Map::new());
+        let Some(execution) = self.executions.get(id) else { return none };
+        let Some(loaded) = self.templates.get(&execution.template) else { return none };
         if matches!(execution.origin, Origin::Turn(_)) {
-            return Ok(Map::new());
+            return none;
         }
         let scope = TaskScope::new(self, execution, None, self.now);
+        // One for all of them: a large value may be named a thousand times.
+        let evaluator = Evaluator::new(&scope);
         let mut outputs = Map::new();
         for output in &loaded.template.outputs {
-            let value = match scope.value(&output.value) {
-                Err(EvalError::NeedsStore { name, secret }) => {
-                    let stored = (name, secret);
-                    if !unread(&stored) {
-                        return Err(stored);
-                    }
-                    Value::Null
+            let value = match evaluator.value(&output.value) {
+                Ok(value) => value,
+                Err(EvalError::NeedsStore { name, secret }) if !unread(&(name.clone(), secret)) => {
+                    return Outputs::Need((name, secret));
                 }
-                value => value.unwrap_or_default(),
+                Err(error) if error.is_limit() => {
+                    return Outputs::TooLarge(format!("Outputs.{}: {error}", output.name));
+                }
+                Err(_) => Value::Null,
             };
             let value = match (output.kind, value) {
                 (Type::List, Value::Array(items)) => Value::Array(items),
@@ -184,6 +209,9 @@ impl Run {
             };
             outputs.insert(output.name.clone(), value);
         }
-        Ok(outputs)
+        match self.keep_bytes(0, of_map(&outputs)) {
+            Ok(()) => Outputs::Known(outputs),
+            Err(error) => Outputs::TooLarge(format!("Outputs: {error}")),
+        }
     }
 }

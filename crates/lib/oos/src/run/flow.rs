@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::kept::of_map;
 use super::records::{Mode, Origin, Phase, SafetyCheck, Status, TaskRun, Waiting};
 use super::scope::TaskScope;
 use super::{Run, Step, is_high_risk};
@@ -66,26 +67,29 @@ impl Run {
     /// Start the task `index` of an execution, with properties that were `given` for this time.
     pub(super) fn start_task(&mut self, id: &str, index: usize, given: Map<String, Value>) {
         let Some(execution) = self.executions.get(id) else { return };
-        if execution.n_started >= self.settings.max_starts {
+        let n_started = execution.n_started;
+        let ordinal = n_started.saturating_add(1);
+        let task_id = format!("{id}.t{ordinal:04}");
+        let Some(mut run) = self.new_task(&task_id, id, index) else { return };
+        let name = run.name.clone();
+        if n_started >= self.settings.max_starts {
             let message = format!(
-                "the execution started {} tasks and is stopped: do its jumps go round in circles?",
-                execution.n_started
+                "{name}: the execution started {n_started} tasks and is stopped: do its jumps go \
+                 round in circles?"
             );
             return self.end(id, Status::Failed, &message);
         }
-        let ordinal = execution.n_started.saturating_add(1);
         self.change_execution(id, |execution| {
             execution.n_started = ordinal;
             execution.next = None;
         });
-        let task_id = format!("{id}.t{ordinal:04}");
-        let Some(mut run) = self.new_task(&task_id, id, index) else { return };
+        let kept = self.keep_bytes(0, of_map(&given));
         run.given = given;
-        let name = run.name.to_ascii_lowercase();
-        if !self.add_task(run) {
-            return self.end(id, Status::Failed, "the run has too many task executions");
+        if let Err(error) = kept.and_then(|()| self.add_task(run)) {
+            return self.end(id, Status::Failed, &format!("{name}: {error}"));
         }
-        self.latest.entry(id.to_owned()).or_default().insert(name, task_id.clone());
+        let latest = self.latest.entry(id.to_owned()).or_default();
+        latest.insert(name.to_ascii_lowercase(), task_id.clone());
         self.steps.push_back(Step::Act(task_id));
     }
 
@@ -125,15 +129,22 @@ impl Run {
         })
     }
 
-    /// Record a task execution, unless there are too many.
-    pub(super) fn add_task(&mut self, run: TaskRun) -> bool {
-        if self.tasks.len() + self.executions.len() >= self.settings.max_records {
-            return false;
+    /// Whether one more execution or task execution may be recorded.
+    pub(super) fn check_records(&self) -> Result<(), String> {
+        let most = self.settings.max_records;
+        match self.tasks.len() + self.executions.len() < most {
+            true => Ok(()),
+            false => Err(format!("the run has more than {most} executions and task executions")),
         }
+    }
+
+    /// Record a task execution, unless there are too many.
+    pub(super) fn add_task(&mut self, run: TaskRun) -> Result<(), String> {
+        self.check_records()?;
         self.active.insert(run.id.clone());
         self.dirty_tasks.insert(run.id.clone());
         self.tasks.insert(run.id.clone(), run);
-        true
+        Ok(())
     }
 
     /// End a task execution.

@@ -3,9 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::conditions::Worked;
+use super::kept::of_map;
 use super::rate::{Counts, Plan};
 use super::records::{Mode, Phase, Status, Waiting};
 use super::{Run, Step, TaskRef};
+use crate::expr::size;
 use crate::functions::{self, Function, Limits};
 use crate::value::{kind, text};
 
@@ -44,6 +46,10 @@ impl Run {
         };
         match self.plan(id, items, &rate) {
             Ok(plan) => {
+                let new = plan.items.iter().map(size).fold(0, usize::saturating_add);
+                if let Err(error) = self.keep_bytes(0, new) {
+                    return self.fail(id, &format!("Loop.Items: {error}"));
+                }
                 self.change(id, |task| task.plan = Some(plan));
                 self.phase(id, Phase::Looping);
                 self.steps.push_back(Step::Fill(id.to_owned()));
@@ -142,12 +148,16 @@ impl Run {
         let Some(mut run) = self.new_task(&item_id, &task.execution, task.index) else {
             return false;
         };
+        if let Err(error) = self.keep_bytes(0, size(&item)) {
+            self.fail(id, &format!("the item {}: {error}", position.saturating_add(1)));
+            return false;
+        }
         run.parent = Some(id.to_owned());
         run.item = Some(item);
         run.batch = Some(batch);
         run.position = position;
-        if !self.add_task(run) {
-            self.fail(id, "the run has too many task executions");
+        if let Err(error) = self.add_task(run) {
+            self.fail(id, &error);
             return false;
         }
         self.count_in(id, |counts| {
@@ -172,7 +182,14 @@ impl Run {
     }
 
     fn end_loop(&mut self, id: &str, is_cancelling: bool) {
-        let (outputs, errors) = self.aggregates(id);
+        let (outputs, mut errors) = self.aggregates(id);
+        let outputs = match self.keep_bytes(0, of_map(&outputs)) {
+            Ok(()) => outputs,
+            Err(error) => {
+                errors.insert(0, format!("the outputs: {error}"));
+                Map::new()
+            }
+        };
         self.change(id, |task| task.outputs = outputs);
         let Some(task) = self.tasks.get(id) else { return };
         let Some(plan) = &task.plan else { return };
@@ -216,13 +233,28 @@ impl Run {
             };
             items.iter().map(value).collect()
         };
+        // Summed up on the way: many outputs may take the same field.
+        let (mut n_bytes, room) = (0_usize, self.room_bytes());
+        let too_large = |n_bytes: &mut usize, value: &Value| {
+            *n_bytes = n_bytes.saturating_add(size(value));
+            (*n_bytes > room).then(|| self.too_much_kept())
+        };
         for output in &here.outputs {
-            outputs.insert(output.name.clone(), Value::Array(joined(&output.name)));
+            let value = Value::Array(joined(&output.name));
+            if let Some(error) = too_large(&mut n_bytes, &value) {
+                errors.push(format!("the output {}: {error}", output.name));
+                return (Map::new(), errors);
+            }
+            outputs.insert(output.name.clone(), value);
         }
         let looped = here.looped.iter().flat_map(|looped| &looped.outputs);
         for aggregate in looped {
             match take_together(aggregate.function, joined(&aggregate.field)) {
                 Ok(value) => {
+                    if let Some(error) = too_large(&mut n_bytes, &value) {
+                        errors.push(format!("the output {}: {error}", aggregate.name));
+                        return (Map::new(), errors);
+                    }
                     outputs.insert(aggregate.name.clone(), value);
                 }
                 Err(error) => errors.push(format!("the output {}: {error}", aggregate.name)),

@@ -19,16 +19,20 @@ mod conditions;
 mod duration;
 mod ending;
 mod flow;
+mod kept;
 mod loops;
 mod notice;
 mod outputs;
 mod paging;
+mod place;
 mod poll;
+mod protocol;
 pub mod rate;
 mod records;
 mod renew;
 mod request;
 mod scope;
+mod shown;
 mod targets;
 mod trigger;
 
@@ -41,6 +45,8 @@ use sha2::{Digest, Sha256};
 
 pub use self::duration::parse_duration;
 pub use self::notice::{Notice, NoticeKind, Refused};
+use self::place::TaskRef;
+pub use self::protocol::{Changes, Command, Event, Found, Start};
 pub use self::records::{
     Context, Ending, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck,
     Status, TaskRun, Waiting,
@@ -49,10 +55,19 @@ pub use self::renew::NotRenewed;
 pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, Roa, is_high_risk};
 pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
-use crate::template::{Action, Task, Template};
+use crate::expr::Work;
+use crate::template::Template;
 
 /// Items that a loop may have. The service allows 1,000.
 pub const MAX_ITEMS: usize = 10_000;
+
+/// Steps that one event may set off: of jq scripts, and of copying. A few seconds, during which nobody
+/// can cancel and other runs wait; the scripts of 10,000 items at once take 5,000 each at most.
+pub const MAX_WORK: u64 = 50_000_000;
+
+/// Bytes of values that a run keeps: properties, outputs, parameters, items. All of it is in memory
+/// while the run is, and each task execution may have 4 MiB of outputs.
+pub const MAX_KEPT_BYTES: usize = 256 << 20;
 
 /// Limits and constants of runs.
 #[derive(Clone, Debug)]
@@ -65,6 +80,10 @@ pub struct Settings {
     pub max_items: usize,
     /// How many executions and task executions one run may hold.
     pub max_records: usize,
+    /// How many steps one event may set off, as jq scripts count them.
+    pub max_work: u64,
+    /// How many bytes of values one run may keep.
+    pub max_kept_bytes: usize,
     /// What `ACS::OOSUtilVersion` is.
     pub util_version: String,
 }
@@ -76,6 +95,8 @@ impl Default for Settings {
             max_starts: 1000,
             max_items: MAX_ITEMS,
             max_records: 200_000,
+            max_work: MAX_WORK,
+            max_kept_bytes: MAX_KEPT_BYTES,
             util_version: "1.0.0".to_owned(),
         }
     }
@@ -111,167 +132,6 @@ impl Loaded {
 #[must_use]
 pub fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What is to be started.
-#[derive(Clone, Debug)]
-pub struct Start {
-    /// The identifier of the execution: `exec-` and hex digits.
-    pub id: String,
-    /// The template.
-    pub template: Arc<Loaded>,
-    /// Its name, or nothing.
-    pub template_name: String,
-    /// Its version, or nothing.
-    pub template_version: String,
-    /// What was given for its parameters.
-    pub parameters: Map<String, Value>,
-    /// Under whose name, where and how.
-    pub context: Context,
-}
-
-/// A template that was looked up.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Its name as it is stored.
-    pub name: String,
-    /// Its version, or nothing.
-    pub version: String,
-    /// What it says.
-    pub template: Arc<Loaded>,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The execution begins.
-    Begin,
-    /// The run was loaded: what was under way is to be asked for again.
-    Resume,
-    /// Time went by.
-    Time,
-    /// A call was answered.
-    Called {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// What came of it.
-        result: Result<Value, ApiError>,
-    },
-    /// An HTTP request was answered.
-    Answered {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// The answer, or why there is none.
-        result: Result<HttpAnswer, String>,
-    },
-    /// A template was looked up.
-    Found {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// The template, or why there is none.
-        result: Result<Found, String>,
-    },
-    /// A parameter of the parameter store was read.
-    Read {
-        /// The task execution.
-        task: String,
-        /// The number of the command.
-        serial: u32,
-        /// The value, or why there is none.
-        result: Result<Value, String>,
-    },
-    /// Somebody decided something.
-    Notify(Notice),
-    /// Somebody wants an execution to end.
-    Cancel {
-        /// The execution.
-        execution: String,
-    },
-    /// An event or an alarm came, or somebody fires the trigger by hand.
-    Fire {
-        /// The body of the event.
-        content: Value,
-    },
-    /// An execution that waits for its trigger gets other parameters; those that are not given stay.
-    Renew {
-        /// Values by the names of parameters.
-        parameters: Map<String, Value>,
-    },
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    /// Call an API.
-    Call {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// The call.
-        request: Box<Request>,
-    },
-    /// Make an HTTP request.
-    Http {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// The request.
-        request: HttpRequest,
-    },
-    /// Look a template up.
-    Find {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// Its name, in any letter case.
-        name: String,
-        /// Its version, where it was given.
-        version: Option<String>,
-    },
-    /// Read a parameter of the parameter store.
-    Read {
-        /// The task execution.
-        task: String,
-        /// The number of the command, for the event.
-        serial: u32,
-        /// Its name.
-        name: String,
-        /// Whether it is an encrypted one.
-        secret: bool,
-    },
-}
-
-/// What changed since the last look.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// Executions, by identifier.
-    pub executions: Vec<String>,
-    /// Task executions, by identifier.
-    pub tasks: Vec<String>,
-    /// What happened, oldest first.
-    pub logs: Vec<LogEntry>,
-    /// Digests of templates that came in.
-    pub templates: Vec<String>,
-}
-
-impl Changes {
-    /// Whether nothing changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.executions.is_empty()
-            && self.tasks.is_empty()
-            && self.logs.is_empty()
-            && self.templates.is_empty()
-    }
 }
 
 /// What follows inside of one `advance`. A queue and not recursion: a template may jump on and on.
@@ -317,6 +177,12 @@ pub struct Run {
     /// Executions whose outputs wait for the parameter store.
     reading: HashMap<String, ending::Stored>,
     is_resuming: bool,
+    /// What is left to do for this event.
+    work: Work,
+    /// What [`Settings::max_kept_bytes`] bounds; follows from the records.
+    kept_bytes: usize,
+    /// Bytes of `logs`.
+    log_bytes: usize,
     now: Timestamp,
     steps: VecDeque<Step>,
     commands: Vec<Command>,
@@ -368,6 +234,7 @@ impl Run {
             trigger: None,
             ending: None,
         };
+        run.kept_bytes = kept::of_execution(&execution);
         run.keep(&start.template);
         run.dirty_executions.insert(start.id.clone());
         run.executions.insert(start.id, execution);
@@ -414,6 +281,9 @@ impl Run {
 
     fn empty(root: String, settings: Settings, now: Timestamp) -> Self {
         Self {
+            work: Work::new(settings.max_work),
+            kept_bytes: 0,
+            log_bytes: 0,
             settings,
             root,
             executions: BTreeMap::new(),
@@ -446,6 +316,9 @@ impl Run {
         for id in self.executions.keys().cloned().collect::<Vec<_>>() {
             self.learn_secrets(&id);
         }
+        let executions = self.executions.values().map(kept::of_execution);
+        let tasks = self.tasks.values().map(kept::of_task);
+        self.kept_bytes = executions.chain(tasks).fold(0, usize::saturating_add);
         let ids: Vec<String> = self.tasks.keys().cloned().collect();
         for id in ids {
             let task = &self.tasks[&id];
@@ -494,6 +367,7 @@ impl Run {
     /// state (an answer that came too late, a decision nobody waits for) changes nothing.
     pub fn advance(&mut self, now: Timestamp, event: Event) -> Vec<Command> {
         self.now = self.now.max(now);
+        self.work.reset();
         self.take(event);
         self.drain();
         while let Some((at, id)) = self.timers.first().cloned()
@@ -676,6 +550,7 @@ impl Run {
 
     /// What changed since the last call, and is to be stored before the commands are carried out.
     pub fn take_changes(&mut self) -> Changes {
+        self.log_bytes = 0;
         Changes {
             executions: std::mem::take(&mut self.dirty_executions).into_iter().collect(),
             tasks: std::mem::take(&mut self.dirty_tasks).into_iter().collect(),
@@ -688,32 +563,6 @@ impl Run {
         if !self.templates.contains_key(&loaded.digest) {
             self.templates.insert(loaded.digest.clone(), Arc::clone(loaded));
             self.new_templates.insert(loaded.digest.clone());
-        }
-    }
-
-    fn log(&mut self, execution: &str, task: Option<&str>, message: impl Into<String>) {
-        self.logs.push(LogEntry {
-            execution: execution.to_owned(),
-            task: task.map(str::to_owned),
-            at: self.now,
-            message: cut(scope::mask_text(&message.into(), &self.secrets)),
-        });
-    }
-
-    /// `value` as it may be shown: without the texts of secrets.
-    #[must_use]
-    pub fn mask(&self, value: &Value) -> Value {
-        scope::mask(value, &self.secrets)
-    }
-
-    /// The values of parameters that are never shown.
-    fn learn_secrets(&mut self, id: &str) {
-        let Some(execution) = self.executions.get(id) else { return };
-        let Some(loaded) = self.templates.get(&execution.template) else { return };
-        for parameter in loaded.template.parameters.iter().filter(|own| own.no_echo) {
-            if let Some(value) = execution.parameters.get(&parameter.name) {
-                scope::secrets_in(value, &mut self.secrets);
-            }
         }
     }
 
@@ -760,77 +609,4 @@ impl Run {
             task.phase = phase;
         });
     }
-
-    /// The place of an execution's tasks: its template, and where in it they stand.
-    fn body(&self, execution: &Execution) -> Option<Body> {
-        let loaded = Arc::clone(self.templates.get(&execution.template)?);
-        let path = match &execution.origin {
-            Origin::Turn(task) => {
-                let task = self.tasks.get(task)?;
-                let outer = self.executions.get(&task.execution)?;
-                let mut path = self.body(outer)?.path;
-                path.push(task.index);
-                path
-            }
-            _ => Vec::new(),
-        };
-        Some(Body { loaded, path })
-    }
-
-    /// The task that a task execution runs.
-    fn task_of(&self, task: &TaskRun) -> Option<TaskRef> {
-        let body = self.body(self.executions.get(&task.execution)?)?;
-        body.tasks()?.get(task.index)?;
-        Some(TaskRef { body, index: task.index })
-    }
-}
-
-/// The tasks of an execution.
-#[derive(Clone, Debug)]
-struct Body {
-    loaded: Arc<Loaded>,
-    /// The tasks of `ACS::Loop` that they are inside of, outermost first.
-    path: Vec<usize>,
-}
-
-impl Body {
-    fn tasks(&self) -> Option<&[Task]> {
-        let mut tasks = self.loaded.template.tasks.as_slice();
-        for index in &self.path {
-            let Action::Loop { tasks: inner } = &tasks.get(*index)?.action else { return None };
-            tasks = inner;
-        }
-        Some(tasks)
-    }
-
-    fn find(&self, name: &str) -> Option<usize> {
-        self.tasks()?.iter().position(|task| task.name.eq_ignore_ascii_case(name))
-    }
-}
-
-/// A task of a template.
-#[derive(Clone, Debug)]
-struct TaskRef {
-    body: Body,
-    index: usize,
-}
-
-impl std::ops::Deref for TaskRef {
-    type Target = Task;
-
-    #[expect(clippy::indexing_slicing, reason = "made for an index that is there")]
-    fn deref(&self) -> &Task {
-        &self.body.tasks().unwrap_or_default()[self.index]
-    }
-}
-
-/// Log messages are for people.
-fn cut(mut message: String) -> String {
-    const MOST: usize = 4096;
-    if message.len() > MOST {
-        let end = (0..=MOST).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
-        message.truncate(end);
-        message.push('…');
-    }
-    message
 }

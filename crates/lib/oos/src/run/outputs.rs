@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::Run;
+use super::kept::of_map;
 use super::records::Status;
-use crate::expr::EvalError;
-use crate::jq::{self, Budget};
+use crate::expr::{EvalError, Work, size};
+use crate::jq;
 use crate::template::{Action, Type};
 use crate::value::text;
 
@@ -32,6 +33,11 @@ impl Run {
             self.log(&execution, Some(id), format!("outputs: {}", Value::Object(outputs.clone())));
         }
         let result = self.is_looked_into(id).then(|| result.clone());
+        let old = self.tasks.get(id).map_or(0, |task| {
+            of_map(&task.outputs).saturating_add(task.result.as_ref().map_or(0, size))
+        });
+        let new = of_map(&outputs).saturating_add(result.as_ref().map_or(0, size));
+        self.keep_bytes(old, new).map_err(|error| format!("the outputs: {error}"))?;
         self.change(id, |task| {
             task.outputs = outputs;
             task.result = result;
@@ -66,7 +72,7 @@ impl Run {
                 error => format!("the output {}: {error}", output.name),
             })?;
             let script = text(&selector);
-            let (mut results, error) = select(&script, result)
+            let (mut results, error) = select(&self.work, &script, result)
                 .map_err(|error| format!("the output {}: {error}", output.name))?;
             if let Some(error) = error {
                 warnings.push(format!("the output {}: {error}", output.name));
@@ -77,7 +83,7 @@ impl Run {
                 (_, 1) => results.remove(0),
                 _ => Value::Array(results),
             };
-            n_bytes = n_bytes.saturating_add(crate::expr::size(&value));
+            n_bytes = n_bytes.saturating_add(size(&value));
             if n_bytes > MAX_BYTES {
                 return Err(format!("the outputs are larger than {MAX_BYTES} bytes"));
             }
@@ -106,14 +112,29 @@ impl Run {
                 outputs.insert(output.name.clone(), value);
             }
         }
+        if let Err(error) = self.keep_bytes(0, of_map(&outputs)) {
+            return self.fail(id, &format!("the outputs: {error}"));
+        }
         self.change(id, |task| task.outputs = outputs);
         self.finish(id, Status::Success, "");
     }
 }
 
 /// The results of a selector, and the error that cut them off.
-pub(super) fn select(script: &str, input: &Value) -> Result<(Vec<Value>, Option<String>), String> {
+///
+/// # Errors
+///
+/// A script that does not compile, or that was stopped by a limit: what it gave until then is no
+/// answer.
+pub(super) fn select(
+    work: &Work,
+    script: &str,
+    input: &Value,
+) -> Result<(Vec<Value>, Option<String>), String> {
     let filter = jq::compile(&jq::selector(script)).map_err(|error| error.to_string())?;
-    let outcome = filter.run(input, Budget::default());
-    Ok((outcome.results, outcome.error.map(|error| error.to_string())))
+    let outcome = work.run(&filter, input).map_err(|error| error.to_string())?;
+    match outcome.error {
+        Some(error) if error.kind() == jq::Kind::Exhausted => Err(error.to_string()),
+        error => Ok((outcome.results, error.map(|error| error.to_string()))),
+    }
 }

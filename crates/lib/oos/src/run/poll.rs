@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::actions::required;
+use super::kept::of_map;
 use super::outputs::select;
 use super::records::{Phase, Status, Waiting};
 use super::request::{ApiError, Request, Roa};
 use super::scope::get_any_case;
 use super::{Command, Run, TaskRef, paging};
+use crate::expr::Work;
 use crate::template::Action;
 use crate::value::{equal, kind, text};
 
@@ -193,7 +195,7 @@ impl Run {
             Ok(body) => (body, None),
             Err(error) => (error.body(), Some(error.to_string())),
         };
-        let verdict = match judge(&properties, &body) {
+        let verdict = match judge(&self.work, &properties, &body) {
             Ok(verdict) => verdict,
             Err(message) => return self.fail(id, &message),
         };
@@ -230,11 +232,13 @@ impl Run {
     fn keep_outputs(&mut self, id: &str, body: &Value) {
         let Some(task) = self.tasks.get(id) else { return };
         let Some(here) = self.task_of(task) else { return };
+        let execution = task.execution.clone();
         let mut outputs = Map::new();
         if let Some(scope) = self.scope_of(id) {
             for output in &here.outputs {
                 let value = scope.value(&output.selector).ok();
-                let results = value.and_then(|script| select(&text(&script), body).ok());
+                let results =
+                    value.and_then(|script| select(&self.work, &text(&script), body).ok());
                 if let Some(mut results) = results.map(|(results, _)| results)
                     && !results.is_empty()
                 {
@@ -242,7 +246,11 @@ impl Run {
                 }
             }
         }
-        self.change(id, |task| task.outputs = outputs);
+        let old = self.tasks.get(id).map_or(0, |task| of_map(&task.outputs));
+        match self.keep_bytes(old, of_map(&outputs)) {
+            Ok(()) => self.change(id, |task| task.outputs = outputs),
+            Err(error) => self.log(&execution, Some(id), format!("the outputs: {error}")),
+        }
     }
 }
 
@@ -255,7 +263,7 @@ struct Verdict {
     wanted: String,
 }
 
-fn judge(properties: &Map<String, Value>, body: &Value) -> Result<Verdict, String> {
+fn judge(work: &Work, properties: &Map<String, Value>, body: &Value) -> Result<Verdict, String> {
     let list = |name: &str| match get_any_case(properties, name) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) => Ok(items.clone()),
@@ -268,7 +276,7 @@ fn judge(properties: &Map<String, Value>, body: &Value) -> Result<Verdict, Strin
     }
     let selector = required(properties, "PropertySelector")?;
     let (mut results, _) =
-        select(&selector, body).map_err(|error| format!("PropertySelector: {error}"))?;
+        select(work, &selector, body).map_err(|error| format!("PropertySelector: {error}"))?;
     let value = match results.len() {
         0 => Value::Null,
         1 => results.remove(0),

@@ -7,11 +7,9 @@ use serde_json::{Map, Value};
 
 use super::records::{Context, Execution, Origin};
 use super::{Run, Settings};
-use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, store_references};
-use crate::jq::{self, Budget};
-use crate::parameters::MASK;
+use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, store_references};
+use crate::jq;
 use crate::template::{Action, Task, Template};
-use crate::value::text;
 
 /// Pseudo parameters where there is no task yet.
 pub(super) fn of_execution(
@@ -177,7 +175,11 @@ impl<'a> TaskScope<'a> {
     fn look_into(&self, result: Option<&Value>, path: &str) -> Result<Value, EvalError> {
         let Some(result) = result else { return Ok(Value::Null) };
         let filter = jq::compile(path).map_err(|error| EvalError::Path(error.to_string()))?;
-        let mut results = filter.run(result, Budget::default()).results;
+        let outcome = self.run.work.run(&filter, result)?;
+        if let Some(error) = outcome.error.filter(|error| error.kind() == jq::Kind::Exhausted) {
+            return Err(EvalError::Path(format!("`{path}`: {error}")));
+        }
+        let mut results = outcome.results;
         Ok(match results.len() {
             0 => Value::Null,
             1 => results.remove(0),
@@ -213,6 +215,10 @@ impl Scope for TaskScope<'_> {
     fn condition(&self, name: &str) -> Option<&Expr> {
         self.run.templates.get(&self.execution.template)?.template.condition(name)
     }
+
+    fn work(&self) -> Option<&Work> {
+        Some(&self.run.work)
+    }
 }
 
 /// The value of a key in any letter case; the exact one first.
@@ -220,50 +226,4 @@ pub(super) fn get_any_case<'a>(map: &'a Map<String, Value>, name: &str) -> Optio
     map.get(name).or_else(|| {
         map.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     })
-}
-
-/// The texts of a secret value. One of one or two letters would mask half of every text, and is no
-/// secret.
-pub(super) fn secrets_in(value: &Value, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| secrets_in(item, found)),
-        Value::Object(map) => map.values().for_each(|value| secrets_in(value, found)),
-        Value::String(_) | Value::Number(_) => {
-            let text = text(value);
-            if text.len() > 2 {
-                found.insert(text.into_owned());
-            }
-        }
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
-/// `text` with all of `secrets` masked.
-pub(super) fn mask_text(text: &str, secrets: &BTreeSet<String>) -> String {
-    // The longest first: a secret may be a part of another.
-    let mut longest: Vec<_> = secrets.iter().collect();
-    longest.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    let mut text = text.to_owned();
-    for secret in longest {
-        if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), MASK);
-        }
-    }
-    text
-}
-
-/// `value` with all of `secrets` masked, wherever they stand in a text.
-pub(super) fn mask(value: &Value, secrets: &BTreeSet<String>) -> Value {
-    if secrets.is_empty() {
-        return value.clone();
-    }
-    match value {
-        Value::String(text) => Value::String(mask_text(text, secrets)),
-        Value::Array(items) => items.iter().map(|item| mask(item, secrets)).collect(),
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| (key.clone(), mask(value, secrets))).collect()
-        }
-        Value::Number(_) if secrets.contains(&*text(value)) => Value::from(MASK),
-        other => other.clone(),
-    }
 }

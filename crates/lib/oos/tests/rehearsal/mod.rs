@@ -15,6 +15,35 @@ use kiln_oos::run::{
 use kiln_sim::{Call, World};
 use serde_json::{Map, Value, json};
 
+/// The worlds and parameters of the two templates that kiln ships.
+pub(crate) const REPAIR_WORLD: &str = include_str!("../../../sim/worlds/repair-image.yml");
+pub(crate) const UPDATE_WORLD: &str = include_str!("../../../sim/worlds/update-image.yml");
+
+pub(crate) fn repair_parameters() -> Value {
+    json!({
+        "zoneId": "cn-hangzhou-b",
+        "repairImageId": "m-broken0001",
+        "baseImageId": "aliyun_3_x64_20G_alibase_20250629.vhd",
+        "instanceType": "ecs.g7.large",
+        "securityGroupId": "sg-1",
+        "vSwitchId": "vsw-1",
+        "repairItems": ["fstab", "cloudinit"],
+    })
+}
+
+pub(crate) fn update_parameters() -> Value {
+    json!({
+        "sourceImageId": "m-source0001",
+        "targetImageName": "shop_2026",
+        "instanceType": "ecs.g7.large",
+        "securityGroupId": "sg-1",
+        "vSwitchId": "vsw-1",
+        "commandContent": "yum -y update",
+        "commandType": "RunShellScript",
+        "updateType": "RunCommand",
+    })
+}
+
 /// What is to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -22,7 +51,8 @@ pub(crate) enum Trouble {
     Call(usize),
     /// The n-th call has its effect, and the answer is lost: the server is said to have failed.
     Lost(usize),
-    /// Every call of this task of the template, or of what is below it, is refused.
+    /// Every call of this task, or of what is below it, is refused: names of tasks, outermost first,
+    /// with slashes between.
     Task(String),
 }
 
@@ -171,7 +201,9 @@ impl Rehearsal {
         };
         let is_refused = match &self.trouble {
             Some(Trouble::Call(own)) => *own == nth,
-            Some(Trouble::Task(name)) => path.split('/').next() == Some(name.as_str()),
+            Some(Trouble::Task(own)) => path
+                .strip_prefix(own.as_str())
+                .is_some_and(|rest| matches!(rest.get(..1), None | Some("/"))),
             _ => false,
         };
         if is_refused {

@@ -4,14 +4,18 @@
 //! [`Meter`]: steps, bytes, and how deep evaluation nests. When one is used up the evaluation stops
 //! with [`Stop::Exhausted`], which no `try` catches.
 
+mod binding;
+mod values;
+
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::math;
+use super::meter::{Meter, R, Stop};
 use super::parse::{PRELUDE, Script};
 use super::regex::Regexes;
-use super::term::{Fold, Home, Native, Part, Pattern, Term};
+use super::term::{Home, Term};
 use super::value::{self, SLOT, Val};
 
 /// How deep evaluation nests, continuations included. Each level takes less than 4 KiB of the stack
@@ -22,89 +26,6 @@ pub(super) const STACK: usize = 64 << 20;
 const STACK_RESERVE: usize = 2 << 20;
 /// How deep [`Term::is_single`] looks.
 const SINGLE: u32 = 6;
-
-/// Why an evaluation does not go on.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// An error that `try` catches, with the value that `catch` gets.
-    Error(Val),
-    /// On the way out to the label of this number.
-    Break(u64),
-    /// A limit was reached: what it is.
-    Exhausted(String),
-}
-
-impl Stop {
-    pub(super) fn error(message: impl AsRef<str>) -> Self {
-        Self::Error(Val::text(message.as_ref()))
-    }
-
-    pub(super) fn exhausted(message: String) -> Self {
-        Self::Exhausted(message)
-    }
-}
-
-pub(super) type R<T> = Result<T, Stop>;
-
-/// What is left of the budget.
-#[derive(Debug)]
-pub(super) struct Meter {
-    pub(super) steps: u64,
-    pub(super) bytes: usize,
-}
-
-impl Meter {
-    /// Pay for `steps` pieces of work.
-    pub(super) fn tick(&mut self, steps: u64) -> R<()> {
-        match self.steps.checked_sub(steps) {
-            Some(left) => self.steps = left,
-            None => {
-                self.steps = 0;
-                return Err(Stop::exhausted("the script takes too many steps".into()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Pay for memory. It is never given back: the sum bounds what is held at any one time.
-    pub(super) fn alloc(&mut self, bytes: usize) -> R<()> {
-        match self.bytes.checked_sub(bytes) {
-            Some(left) => self.bytes = left,
-            None => {
-                self.bytes = 0;
-                return Err(Stop::exhausted("the script takes too much memory".into()));
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn string(&mut self, text: &str) -> R<Val> {
-        self.alloc(text.len() + SLOT)?;
-        Ok(Val::Str(text.into()))
-    }
-
-    pub(super) fn list(&mut self, items: Vec<Val>) -> R<Val> {
-        self.alloc((items.len() + 1).saturating_mul(SLOT))?;
-        self.tick(items.len() as u64 / 8)?;
-        value::list(items)
-    }
-
-    pub(super) fn map(&mut self, entries: IndexMap<Arc<str>, Val>) -> R<Val> {
-        self.alloc((2 * entries.len() + 1).saturating_mul(SLOT))?;
-        self.tick(entries.len() as u64 / 4)?;
-        value::map(entries)
-    }
-
-    /// [`Val::order`], paid for by the smaller of the two.
-    pub(super) fn compare(&mut self, a: &Val, b: &Val) -> R<std::cmp::Ordering> {
-        let both = |x: &Val| matches!(x, Val::Arr(_) | Val::Obj(_) | Val::Str(_));
-        if both(a) && both(b) && std::mem::discriminant(a) == std::mem::discriminant(b) {
-            a.nodes(self)?;
-            b.nodes(self)?;
-        }
-        Ok(a.order(b))
-    }
-}
 
 /// A value on its way, and where in the input of `path(...)` it is.
 #[derive(Clone, Debug)]
@@ -457,113 +378,6 @@ impl<'p> Eval<'p> {
         }
     }
 
-    /// All pairs of results, those of the right side in the outer loop, as in jq.
-    fn pair<'e>(
-        &mut self,
-        l: &'e Term,
-        r: &'e Term,
-        scope: Scope<'e>,
-        val: Val,
-        out: &mut dyn FnMut(&mut Self, Val, Val) -> R<()>,
-    ) -> R<()> {
-        self.eval(r, scope, Item::value(val.clone()), &mut |ev, r| {
-            ev.eval(l, scope, Item::value(val.clone()), &mut |ev, l| out(ev, l.val, r.val.clone()))
-        })
-    }
-
-    fn logic<'e>(
-        &mut self,
-        l: &'e Term,
-        r: &'e Term,
-        decides: bool,
-        scope: Scope<'e>,
-        val: Val,
-        out: Out<'_, 'p>,
-    ) -> R<()> {
-        self.eval(l, scope, Item::value(val.clone()), &mut |ev, l| {
-            if l.val.is_true() == decides {
-                return out(ev, Item::value(Val::Bool(decides)));
-            }
-            ev.eval(r, scope, Item::value(val.clone()), &mut |ev, r| {
-                out(ev, Item::value(Val::Bool(r.val.is_true())))
-            })
-        })
-    }
-
-    /// A string with interpolation, from its end: the last term is the outer loop, as in jq.
-    fn text<'e>(
-        &mut self,
-        term: &'e Term,
-        parts: &'e [Part],
-        after: &str,
-        scope: Scope<'e>,
-        val: &Val,
-        out: Out<'_, 'p>,
-    ) -> R<()> {
-        let Term::Text(format, _) = term else { return Ok(()) };
-        let Some((last, rest)) = parts.split_last() else {
-            let text = self.meter.string(after)?;
-            return out(self, Item::value(text));
-        };
-        match last {
-            Part::Text(part) => {
-                self.meter.alloc(part.len() + after.len())?;
-                self.text(term, rest, &[part, after].concat(), scope, val, out)
-            }
-            Part::Term(inner) => self.eval(inner, scope, Item::value(val.clone()), &mut |ev, x| {
-                let mut text = String::new();
-                format.write(&mut ev.meter, &x.val, &mut text)?;
-                ev.meter.alloc(after.len())?;
-                text.push_str(after);
-                ev.text(term, rest, &text, scope, val, out)
-            }),
-        }
-    }
-
-    fn object<'e>(
-        &mut self,
-        terms: &'e [(Term, Term)],
-        entries: IndexMap<Arc<str>, Val>,
-        scope: Scope<'e>,
-        val: &Val,
-        out: Out<'_, 'p>,
-    ) -> R<()> {
-        let Some(((key, item), rest)) = terms.split_first() else {
-            let object = self.meter.map(entries)?;
-            return out(self, Item::value(object));
-        };
-        self.eval(key, scope, Item::value(val.clone()), &mut |ev, key| {
-            let key = ev.object_key(&key.val)?;
-            ev.eval(item, scope, Item::value(val.clone()), &mut |ev, item| {
-                ev.meter.alloc((2 * entries.len() + 1).saturating_mul(SLOT))?;
-                let mut entries = entries.clone();
-                entries.insert(Arc::clone(&key), item.val);
-                ev.object(rest, entries, scope, val, out)
-            })
-        })
-    }
-
-    /// The arguments of a native function, the last in the outer loop, as in jq.
-    fn native<'e>(
-        &mut self,
-        native: Native,
-        args: &'e [Term],
-        scope: Scope<'e>,
-        val: Val,
-        done: &[Val],
-        out: Out<'_, 'p>,
-    ) -> R<()> {
-        let Some((last, rest)) = args.split_last() else {
-            let result = native(self, val, done)?;
-            return out(self, Item::value(result));
-        };
-        self.eval(last, scope, Item::value(val.clone()), &mut |ev, arg| {
-            let mut all = vec![arg.val];
-            all.extend_from_slice(done);
-            ev.native(native, rest, scope, val.clone(), &all, out)
-        })
-    }
-
     /// Call a definition: its arguments become closures over the caller's scope.
     fn call<'e>(
         &mut self,
@@ -639,116 +453,5 @@ impl<'p> Eval<'p> {
             result => result?,
         }
         if any { Ok(()) } else { self.eval(r, scope, item, out) }
-    }
-
-    pub(super) fn bind<'e>(
-        &mut self,
-        pattern: &'e Pattern,
-        scope: Scope<'e>,
-        val: Val,
-        then: Bound<'_, 'p>,
-    ) -> R<()> {
-        match pattern {
-            Pattern::Var => {
-                let env = Env { up: scope, slot: Slot::Var(val) };
-                then(self, Some(&env))
-            }
-            Pattern::Array(items) => self.bind_items(items, 0, scope, &val, then),
-            Pattern::Object(entries) => self.bind_entries(entries, scope, &val, then),
-        }
-    }
-
-    fn bind_items<'e>(
-        &mut self,
-        patterns: &'e [Pattern],
-        at: usize,
-        scope: Scope<'e>,
-        val: &Val,
-        then: Bound<'_, 'p>,
-    ) -> R<()> {
-        let Some((first, rest)) = patterns.split_first() else { return then(self, scope) };
-        let item = self.index(val, &Val::count(at))?;
-        self.bind(first, scope, item, &mut |ev, scope| {
-            ev.bind_items(rest, at + 1, scope, val, then)
-        })
-    }
-
-    fn bind_entries<'e>(
-        &mut self,
-        entries: &'e [(Term, bool, Option<Pattern>)],
-        scope: Scope<'e>,
-        val: &Val,
-        then: Bound<'_, 'p>,
-    ) -> R<()> {
-        let Some(((key, named, inner), rest)) = entries.split_first() else {
-            return then(self, scope);
-        };
-        self.eval(key, scope, Item::value(val.clone()), &mut |ev, key| {
-            let item = ev.index(val, &key.val)?;
-            let env = Env { up: scope, slot: Slot::Var(item.clone()) };
-            let scope = if *named { Some(&env) } else { scope };
-            match inner {
-                None => ev.bind_entries(rest, scope, val, then),
-                Some(inner) => ev.bind(inner, scope, item, &mut |ev, scope| {
-                    ev.bind_entries(rest, scope, val, then)
-                }),
-            }
-        })
-    }
-
-    /// The last result of each update is the state; an update without a result makes it null.
-    fn reduce<'e>(
-        &mut self,
-        fold: &'e Fold,
-        scope: Scope<'e>,
-        item: Item,
-        out: Out<'_, 'p>,
-    ) -> R<()> {
-        let input = item.val.clone();
-        self.eval(&fold.init, scope, item, &mut |ev, init| {
-            let mut state = Some(init);
-            ev.eval(&fold.source, scope, Item::value(input.clone()), &mut |ev, x| {
-                ev.bind(&fold.pattern, scope, x.val, &mut |ev, scope| {
-                    let current = state.take().unwrap_or(Item::value(Val::Null));
-                    let none = current.computed(Val::Null);
-                    ev.eval(&fold.update, scope, current, &mut |_, next| {
-                        state = Some(next);
-                        Ok(())
-                    })?;
-                    state.get_or_insert(none);
-                    Ok(())
-                })
-            })?;
-            match state.take() {
-                Some(state) => out(ev, state),
-                None => Ok(()),
-            }
-        })
-    }
-
-    fn foreach<'e>(
-        &mut self,
-        fold: &'e Fold,
-        scope: Scope<'e>,
-        item: Item,
-        out: Out<'_, 'p>,
-    ) -> R<()> {
-        let input = item.val.clone();
-        self.eval(&fold.init, scope, item, &mut |ev, init| {
-            let mut state = init;
-            ev.eval(&fold.source, scope, Item::value(input.clone()), &mut |ev, x| {
-                ev.bind(&fold.pattern, scope, x.val, &mut |ev, scope| {
-                    let none = state.computed(Val::Null);
-                    let current = std::mem::replace(&mut state, none);
-                    ev.eval(&fold.update, scope, current, &mut |ev, next| {
-                        state = next.clone();
-                        match &fold.extract {
-                            Some(extract) => ev.eval(extract, scope, next, out),
-                            None => out(ev, next),
-                        }
-                    })
-                })
-            })
-        })
     }
 }

@@ -1,0 +1,57 @@
+//! What a run keeps in memory: the values in its records, counted so that no template can fill it.
+
+use serde_json::{Map, Value};
+
+use super::Run;
+use super::records::{Execution, TaskRun};
+use crate::expr::size;
+
+/// Bytes of the values that an execution keeps.
+pub(super) fn of_execution(execution: &Execution) -> usize {
+    let maps = of_map(&execution.parameters).saturating_add(of_map(&execution.outputs));
+    maps.saturating_add(execution.item.as_ref().map_or(0, size))
+}
+
+/// Bytes of the values that a task execution keeps.
+pub(super) fn of_task(task: &TaskRun) -> usize {
+    let values = [&task.properties, &task.result, &task.item];
+    let items = task.plan.iter().flat_map(|plan| &plan.items);
+    let values = values.into_iter().flatten().chain(items).map(size);
+    let maps = of_map(&task.outputs).saturating_add(of_map(&task.given));
+    values.fold(maps, usize::saturating_add)
+}
+
+pub(super) fn of_map(map: &Map<String, Value>) -> usize {
+    map.iter()
+        .map(|(key, value)| key.len().saturating_add(size(value)))
+        .fold(0, usize::saturating_add)
+}
+
+/// What may still be kept where everything is used up, and of how many bytes each: the tasks that
+/// clean up come after the one that filled the memory.
+const RESERVE_BYTES: usize = 16 << 20;
+const SMALL_BYTES: usize = 64 << 10;
+
+impl Run {
+    /// Keep `new` bytes of values in place of `old` ones.
+    pub(super) fn keep_bytes(&mut self, old: usize, new: usize) -> Result<(), String> {
+        let kept = self.kept_bytes.saturating_sub(old).saturating_add(new);
+        let most = self.settings.max_kept_bytes;
+        let is_small = new <= SMALL_BYTES && kept <= most.saturating_add(RESERVE_BYTES);
+        if new > old && kept > most && !is_small {
+            return Err(self.too_much_kept());
+        }
+        self.kept_bytes = kept;
+        Ok(())
+    }
+
+    pub(super) fn too_much_kept(&self) -> String {
+        let most = self.settings.max_kept_bytes;
+        format!("the run would keep more than {most} bytes of values")
+    }
+
+    /// Bytes of values that may still be kept.
+    pub(super) fn room_bytes(&self) -> usize {
+        self.settings.max_kept_bytes.saturating_sub(self.kept_bytes)
+    }
+}
