@@ -376,6 +376,107 @@ def test_a_trigger_fires_by_hand(site, oos):
     assert ended(oos, execution_id)["Status"] == "Cancelled"
 
 
+def test_a_trigger_takes_other_parameters_and_tells_its_last_outputs(site, oos):
+    trigger = {
+        "Name": "at",
+        "Action": "ACS::TimerTrigger",
+        "Properties": {"Type": "rate", "Expression": "1 day", "EndDate": "2099-01-01T00:00:00Z"},
+    }
+    content = template(
+        trigger,
+        sleep(),
+        Parameters={"word": {"Type": "String"}},
+        Outputs={"said": {"Value": "{{ word }}"}},
+    )
+    execution_id = start(oos, content, Parameters=json.dumps({"word": "old"}))
+    assert json.loads(until(oos, execution_id, "Waiting")["LastTriggerOutputs"]) == {}
+    more = {"ExecutionId": execution_id, "ClientToken": kiln.fresh("token")}
+    oos.call("UpdateExecution", Parameters=json.dumps({"word": "new"}), Description="d", **more)
+    kiln.refused(
+        oos, "UpdateExecution", 400, "InvalidParameter",
+        ExecutionId=execution_id, Parameters=json.dumps({"none": 1}),
+    )
+    ask = lambda: execution(oos, execution_id)  # noqa: E731
+    kiln.until(ask, lambda one: one["Parameters"] == {"word": "new"}, "the new parameters")
+    oos.call("TriggerExecution", ExecutionId=execution_id, Type="Timer", RegionId=site.region)
+    fired = kiln.until(ask, lambda one: one["LastTriggerStatus"] == "Success", "a firing")
+    assert json.loads(fired["LastTriggerOutputs"]) == {"said": "new"}
+    assert fired["Description"] == "d"
+    oos.call("CancelExecution", ExecutionId=execution_id)
+    ended(oos, execution_id)
+    kiln.refused(
+        oos, "UpdateExecution", 400, "OperationDenied.ExecutionStatus",
+        ExecutionId=execution_id, Parameters=json.dumps({"word": "late"}),
+    )
+
+
+def test_resources_are_counted(oos):
+    loop = {"Items": ["m-none1", "m-none2"]}
+    call = api("each", "DescribeImages", {"ImageId": "{{ ACS::TaskLoopItem }}"}, Loop=loop)
+    found = ended(oos, start(oos, template(call)))
+    assert json.loads(found["ResourceStatus"]) == {"Success": 2}
+    rows = oos.call("ListResourceExecutionStatus", ExecutionId=found["ExecutionId"])
+    assert {row["ResourceId"] for row in rows["ResourceExecutionStatus"]} == set(loop["Items"])
+
+
+def test_outputs_read_the_parameter_store(oos):
+    name = kiln.fresh("parameter")
+    oos.call("CreateParameter", Name=name, Type="String", Value="abc")
+    content = template(sleep(), Outputs={"word": {"Value": "<{{ oos:%s }}>" % name}})
+    found = ended(oos, start(oos, content))
+    assert json.loads(found["Outputs"]) == {"word": "<abc>"}
+    oos.call("DeleteParameter", Name=name)
+
+
+def test_a_step_has_the_properties_it_is_given(oos):
+    """The template's own rest would take an hour."""
+    execution_id = start(oos, template(sleep(3600)), Mode="Debug")
+    until(oos, execution_id, "Waiting")
+    given = json.dumps({"Duration": "PT1S"})
+    oos.call(
+        "NotifyExecution", ExecutionId=execution_id, NotifyType="ExecuteTask", Parameters=given
+    )
+    until(oos, execution_id, "Running", "Waiting")
+    step = lambda: oos.call("ListTaskExecutions", ExecutionId=execution_id)["TaskExecutions"]  # noqa: E731
+    done = lambda tasks: [task["Status"] for task in tasks] == ["Success"]  # noqa: E731
+    tasks = kiln.until(step, done, "the step")
+    assert json.loads(tasks[0]["Properties"]) == {"Duration": "PT1S"}
+    assert ended(oos, execution_id)["Status"] == "Success"
+
+
+def test_constraints_are_those_declared(oos):
+    size = {"Type": "Number", "MinValue": 1, "MaxValue": 9, "AllowedValues": [1, 2]}
+    name = {"Type": "String", "AllowedPattern": "a+", "MinLength": 1, "MaxLength": 9}
+    content = template(sleep(), Parameters={"size": size, "name": name, "free": {"Type": "String"}})
+    told = oos.call("GetTemplateParameterConstraints", TemplateContent=content)
+    for one in (size, name):
+        del one["Type"]
+    assert told["ParameterConstraints"] == {"size": size, "name": name}
+
+
+def test_favorites(site):
+    """The older SDK does not have the action."""
+    oos = site.connect("new", product="oos")
+    name = kiln.fresh("template")
+    oos.call("CreateTemplate", TemplateName=name, Content=template(sleep()))
+    mine = lambda: oos.call("ListTemplates", TemplateName=name)["Templates"][0]["IsFavorite"]  # noqa: E731
+    assert mine() is False
+    oos.call("UpdateTemplateAttributes", TemplateName=name, IsFavorite=True)
+    assert mine() is True
+    listed = oos.call("ListTemplates", IsFavorite=True, TemplateName=name)["Templates"]
+    assert [one["TemplateName"] for one in listed] == [name]
+    oos.call("UpdateTemplateAttributes", TemplateName=name, IsFavorite=False)
+    assert mine() is False
+    kiln.refused(
+        oos, "UpdateTemplateAttributes", 400, "InvalidParameter",
+        TemplateName=name, AccountIds="1000000000000002", SharePermissionAction="Add",
+    )
+    kiln.refused(
+        oos, "UpdateTemplateAttributes", 404, "EntityNotExists.Template",
+        TemplateName=kiln.fresh("none"), IsFavorite=True,
+    )
+
+
 def test_policies_deny(site, kind):
     """The user `restricted` may use ECS and nothing of OOS."""
     restricted = site.connect(kind, key="restricted", product="oos")
@@ -389,7 +490,8 @@ def test_policies_deny(site, kind):
 
 
 def test_what_kiln_has_not_is_an_unknown_action(oos):
-    kiln.refused(oos, "ListPatchBaselines", 404, "InvalidAction.NotFound")
+    for action in ("ListPatchBaselines", "GetServiceSettings"):
+        kiln.refused(oos, action, 404, "InvalidAction.NotFound")
 
 
 @pytest.mark.parametrize("kind", sdks.CLIENTS)

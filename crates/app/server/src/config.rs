@@ -13,6 +13,7 @@ use kiln_store::BucketSettings;
 use serde::Deserialize;
 
 use crate::accounts::{Caller, Key, State};
+use crate::keep::Keep;
 use crate::regions::{Quotas, Region};
 
 /// Why a configuration cannot be used.
@@ -182,6 +183,8 @@ pub struct OosSettings {
     pub allowed_hosts: Vec<String>,
     /// Folders of further templates and cloud product actions, which all accounts see as public.
     pub templates: Vec<PathBuf>,
+    /// For how long executions are kept after their end.
+    pub keep_executions: Keep,
 }
 
 /// A bucket of the OSS API.
@@ -485,6 +488,7 @@ mod tests {
         for (text, told) in [
             ("lisen = \"127.0.0.1:1\"", "unknown field `lisen`"),
             ("\n[work]\nconcurrency = \"two\"", "line 3"),
+            ("[oos]\nkeep_executions = \"soon\"", "`soon` is no duration"),
             ("[work]\nzstd_level = 23", "work.zstd_level is 23"),
             ("[[region]]\nid = \"a\"\n[[region]]\nid = \"a\"", "the region a is there twice"),
             (

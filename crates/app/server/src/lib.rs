@@ -9,6 +9,7 @@ mod accounts;
 mod config;
 mod ecs;
 mod first_key;
+mod keep;
 mod listen;
 mod metrics;
 mod oos_api;
@@ -18,4 +19,5 @@ mod regions;
 mod run;
 
 pub use config::{Config, ConfigError, LogFormat, Tls};
+pub use keep::Keep;
 pub use run::{collect, serve};

@@ -34,6 +34,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often tasks are looked for whose orchestration did not begin.
 const RESUME_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often old executions are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(86_400);
+
 /// Serve until a signal ends it. `reload` reads the configuration anew, for SIGHUP.
 ///
 /// # Errors
@@ -291,8 +294,14 @@ fn background(service: &Arc<Service>, config: &Config) -> JoinSet<()> {
             if let Err(error) = shared.oos.engine.resume(false).await {
                 tracing::warn!(%error, "executions were not looked through");
             }
+            if let Err(error) = shared.oos.engine.tidy(RESUME_INTERVAL).await {
+                tracing::warn!(%error, "the journal was not tidied up");
+            }
         }
     });
+    if let Some(keep) = config.oos.keep_executions.duration() {
+        tasks.spawn(forget_executions(Arc::clone(service), keep));
+    }
     let hours = config.work.gc_hours;
     if hours > 0 {
         let shared = Arc::clone(service);
@@ -311,6 +320,21 @@ fn background(service: &Arc<Service>, config: &Config) -> JoinSet<()> {
         });
     }
     tasks
+}
+
+/// Forget what ended longer ago than `keep`, soon after the start and then daily.
+async fn forget_executions(service: Arc<Service>, keep: jiff::SignedDuration) {
+    let mut wait = RESUME_INTERVAL;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = FORGET_INTERVAL;
+        // Nothing is older than time.
+        let Ok(before) = Timestamp::now().checked_sub(keep) else { return };
+        match service.oos.executions.forget_before(before).await {
+            Ok(forgotten) => tracing::info!(forgotten, "old executions were forgotten"),
+            Err(error) => tracing::warn!(%error, "old executions were not forgotten"),
+        }
+    }
 }
 
 async fn end(

@@ -36,6 +36,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "journal", include_str!("../migrations/0001_journal.sql")),
     (2, "records", include_str!("../migrations/0002_records.sql")),
     (3, "oos", include_str!("../migrations/0003_oos.sql")),
+    (4, "favorites", include_str!("../migrations/0004_favorites.sql")),
 ];
 
 /// Which SQL the database speaks, where the two differ.

@@ -155,6 +155,10 @@ impl Templates {
         Self { database }
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Make a template with its first version. `latest`, `executions` and the version's number are
     /// the store's to set. `false`: the account has one of this name, in some case of letters.
     ///
@@ -379,6 +383,7 @@ impl Templates {
             for sql in [
                 "DELETE FROM oos_template_versions WHERE account = $1 AND folded = $2",
                 "DELETE FROM oos_templates WHERE account = $1 AND folded = $2",
+                "DELETE FROM oos_favorites WHERE account = $1 AND folded = $2",
             ] {
                 sqlx::query(sql).bind(account).bind(folded).execute(&mut *writer).await?;
             }
@@ -423,7 +428,7 @@ impl Templates {
 }
 
 /// Names of templates are ASCII, so that this is all there is to their cases of letters.
-fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     tags::Kind::Template.key(name)
 }
 

@@ -22,6 +22,7 @@ const PARTS: &[Part] = &[
     |database| versions(database).boxed(),
     |database| lists(database).boxed(),
     |database| deleting(database).boxed(),
+    |database| favorites(database).boxed(),
 ];
 
 fn template(name: &str) -> TemplateRow {
@@ -187,4 +188,23 @@ async fn deleting(database: Database) {
     assert_eq!((left.total, left.items[0].resource.as_str()), (1, "b"));
     assert!(templates.create(&template("A"), &version("again")).await.unwrap());
     assert_eq!(texts(&templates, "a", None).await, (1, Some("again".into())));
+}
+
+/// A mark is the account's, in any case of letters, and goes with a template of its own.
+async fn favorites(database: Database) {
+    let templates = Templates::new(database);
+    let of = async |account: &str| {
+        templates.favorites(account).await.unwrap().into_iter().collect::<Vec<_>>()
+    };
+    templates.create(&template("Marked"), &version("1")).await.unwrap();
+    for name in ["Marked", "MARKED", "ACS-Public"] {
+        templates.set_favorite("100", name, true).await.unwrap();
+    }
+    templates.set_favorite("100", "Unmarked", false).await.unwrap();
+    assert_eq!(of("100").await, ["acs-public", "marked"]);
+    assert_eq!(of("200").await, [""; 0]);
+    templates.delete("100", &["Marked".to_owned()]).await.unwrap();
+    assert_eq!(of("100").await, ["acs-public"]);
+    templates.set_favorite("100", "acs-PUBLIC", false).await.unwrap();
+    assert_eq!(of("100").await, [""; 0]);
 }

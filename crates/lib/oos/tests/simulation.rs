@@ -13,7 +13,7 @@ use kiln_oos::run::{
     Command, Context, Event, Loaded, Mode, Run, SafetyCheck, Settings, Start, Status,
 };
 use random::{Kills, ROOT, Random, play, seeds};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 #[test]
 fn runs_end_in_any_order_of_answers() {
@@ -24,13 +24,19 @@ fn runs_end_in_any_order_of_answers() {
 
 #[test]
 fn a_run_that_is_killed_after_every_event_ends_the_same() {
-    let mut n_effects = 0;
+    let (mut n_effects, mut n_stored) = (0, 0);
     seeds(1..=150, true, |seed, text| {
         let whole = play(seed, text, Kills::None, None);
         let killed = play(seed, text, Kills::Each, None);
         assert_eq!(whole, killed, "seed {seed}\n{text}");
         n_effects += whole.effects.len();
+        if let Some(stored) = whole.outputs.get("stored") {
+            let outputs = (stored, &whole.outputs["gone"]);
+            assert_eq!(outputs, (&json!("a value a secret"), &Value::Null), "seed {seed}\n{text}");
+            n_stored += 1;
+        }
     });
+    assert!(n_stored > 50, "{n_stored} outputs of the parameter store prove nothing");
     assert!(n_effects > 100, "{n_effects} effects prove nothing");
 }
 

@@ -54,8 +54,13 @@ async fn answer(args: &ExecutionsArgs, state: &State) -> Result<ExitCode> {
             notify(&executions, state, decide, NoticeKind::SkipTask).await?;
         }
         ExecutionsCommand::Step { decide, name } => {
-            notify(&executions, state, decide, NoticeKind::ExecuteTask { name: name.clone() })
-                .await?;
+            notify(
+                &executions,
+                state,
+                decide,
+                NoticeKind::ExecuteTask { name: name.clone(), properties: serde_json::Map::new() },
+            )
+            .await?;
         }
         ExecutionsCommand::Complete { decide, status } => {
             let status = match status.as_str() {

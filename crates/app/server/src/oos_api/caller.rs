@@ -13,7 +13,9 @@ use jiff::Timestamp;
 use kiln_ecs::answer::Format;
 use kiln_ecs::error::{ApiError as Refusal, new_request_id};
 use kiln_ecs::sign::AuthError;
-use kiln_factory::executions::{Caller, Later, RpcCaller, Web, interrupted, only_reads, wire};
+use kiln_factory::executions::{
+    Caller, Later, RpcCaller, Web, has_path, interrupted, only_reads, wire,
+};
 use kiln_oos::run::{ApiError, HttpAnswer, HttpRequest, Request};
 use serde_json::Value;
 
@@ -60,6 +62,9 @@ impl InProcess {
         let Some((name, handler)) = action(request)? else {
             return match &self.remote {
                 Some(remote) => remote.call(request, now).await,
+                None if request.roa.is_some() => {
+                    Err(has_path(request, "kiln's own actions have none; set `oos.endpoint`"))
+                }
                 None => Err(of(AuthError::UnknownAction.into())),
             };
         };

@@ -15,7 +15,7 @@ use super::request::{
     self, SortOrder, bound, client_token, needed, needed_list, object, put, read, region, time,
 };
 use super::view::{Shown, template_id, template_owner};
-use super::{caller, errors, library};
+use super::{caller, errors, library, tasks};
 use crate::ecs::Call;
 
 /// Executions that one request deletes.
@@ -113,6 +113,7 @@ async fn start(
             tags: &tags,
             counters: None,
             current: Vec::new(),
+            resources: BTreeMap::new(),
         };
         json!({"Execution": shown.started()})
     };
@@ -320,11 +321,13 @@ async fn listed(call: &Call<'_>, rows: &[ExecutionRow]) -> Result<Vec<Value>, Ap
     let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let counters = records.counters(&ids).await.map_err(errors::store)?;
     let current = records.current_tasks(&ids).await.map_err(errors::store)?;
+    let mut resources = tasks::resource_status(call, &ids).await?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let view = super::view::read(&row.view)?;
         let mut one = Shown::of(row, &view);
         one.counters = counters.get(&row.id);
+        one.resources = resources.remove(&row.id).unwrap_or_default();
         one.current = current.iter().filter(|task| task.execution == row.id).collect();
         shown.push(Value::Object(one.listed()));
     }
@@ -386,20 +389,27 @@ pub(super) async fn get_execution_template(call: &Call<'_>) -> Result<Value, Api
     }))
 }
 
-/// `UpdateExecution`: what lists find an execution by.
+/// `UpdateExecution`: what lists find an execution by, and parameters for a trigger's next firing.
 pub(super) async fn update_execution(call: &Call<'_>) -> Result<Value, ApiError> {
     let request: One = read(call)?;
     let id = needed("ExecutionId", request.execution_id.as_ref())?;
     let row = row(call, id).await?;
     call.allowed(&row.region, &format!("execution/{id}"))?;
-    if request.parameters.is_some() {
-        return Err(errors::unsupported("Parameters", "an execution keeps those it started with"));
-    }
+    let parameters = object("Parameters", request.parameters.as_ref())?;
     if let Some(tags) = &request.tags {
         request::tags(tags)?;
     }
     let token = client_token(request.client_token.as_ref())?;
     let attempt = Attempt::of(call, &row.region, token);
+    if let Some(before) = once::before(call, attempt.as_ref()).await? {
+        return Ok(before);
+    }
+    if !parameters.is_empty() {
+        // A second time changes nothing, so the token need not be in the same transaction.
+        let oos = call.oos();
+        oos.executions.renew(id, parameters).await.map_err(errors::failure)?;
+        oos.engine.wake(id).await;
+    }
     let change = ExecutionChange {
         description: request.description,
         resource_group: request.resource_group_id,

@@ -121,6 +121,7 @@ const ACTIONS: &[(&str, Handler)] = &[
     ("UpdateParameter", |call| fields(parameters::update(call, false))),
     ("UpdateSecretParameter", |call| fields(parameters::update(call, true))),
     ("UpdateTemplate", |call| fields(templates::update_template(call))),
+    ("UpdateTemplateAttributes", |call| fields(templates::update_template_attributes(call))),
     ("ValidateTemplateContent", |call| fields(templates::validate_template_content(call))),
 ];
 

@@ -37,13 +37,10 @@ impl Notify {
         Ok(match needed("NotifyType", self.notify_type.as_ref())? {
             "Approve" => NoticeKind::Approve,
             "Reject" => NoticeKind::Reject,
-            "ExecuteTask" => {
-                if !request::object("Parameters", self.parameters.as_ref())?.is_empty() {
-                    let why = "a task runs with the properties of its template";
-                    return Err(errors::unsupported("Parameters", why));
-                }
-                NoticeKind::ExecuteTask { name: self.task_name.clone() }
-            }
+            "ExecuteTask" => NoticeKind::ExecuteTask {
+                name: self.task_name.clone(),
+                properties: request::object("Parameters", self.parameters.as_ref())?,
+            },
             "CancelTask" => NoticeKind::CancelTask,
             "CompleteExecution" => NoticeKind::CompleteExecution(self.status()?),
             "RetryTask" => NoticeKind::RetryTask,

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use kiln_ecs::error::ApiError;
 use kiln_oos::expr::{Expr, ExprKind};
 use kiln_oos::run::{Found, is_high_risk};
-use kiln_oos::template::{Action, Task, Template};
+use kiln_oos::template::{Action, Parameter, Task, Template};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::request::{needed, object, read};
+use super::request::{needed, object, put, read};
 use super::{caller, executions, library};
 use crate::ecs::Call;
 
@@ -190,10 +190,24 @@ pub(super) async fn get_template_parameter_constraints(call: &Call<'_>) -> Resul
     Ok(json!({"ParameterConstraints": constraints(&found.template.template)}))
 }
 
+/// By parameter, all that its declaration says of its values.
 fn constraints(template: &Template) -> Map<String, Value> {
-    let declared = |own: &kiln_oos::template::Parameter| {
-        let values = own.allowed_values.clone()?;
-        Some((own.name.clone(), json!({"AllowedValues": values})))
+    let declared = |own: &Parameter| {
+        let mut fields = Map::new();
+        put(&mut fields, "AllowedValues", own.allowed_values.clone());
+        put(&mut fields, "AllowedPattern", own.allowed_pattern.clone());
+        put(&mut fields, "MinLength", own.min_length);
+        put(&mut fields, "MaxLength", own.max_length);
+        put(&mut fields, "MinValue", own.min_value.map(number));
+        put(&mut fields, "MaxValue", own.max_value.map(number));
+        put(&mut fields, "ConstraintDescription", own.constraint_description.clone());
+        (!fields.is_empty()).then(|| (own.name.clone(), Value::Object(fields)))
     };
     template.parameters.iter().filter_map(declared).collect()
+}
+
+/// A bound as templates write it: without a fraction where it has none.
+fn number(bound: f64) -> Value {
+    let text = bound.to_string();
+    text.parse::<i64>().map_or_else(|_| Value::from(bound), Value::from)
 }

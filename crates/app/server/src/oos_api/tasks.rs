@@ -141,6 +141,30 @@ pub(super) async fn list_resource_execution_status(call: &Call<'_>) -> Result<Va
     Ok(Value::Object(answer))
 }
 
+/// How many of the resources that executions work on stand where, by execution: of the loops whose
+/// items all are resources.
+pub(super) async fn resource_status(
+    call: &Call<'_>,
+    executions: &[String],
+) -> Result<BTreeMap<String, BTreeMap<String, u64>>, ApiError> {
+    let records = call.oos().executions.records();
+    let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for own in records.loops(executions).await.map_err(errors::store)? {
+        let view: TaskView = view::read(&own.task.view)?;
+        let items = view.looped.as_ref().and_then(|looped| looped.get("Items")?.as_array());
+        let is_of_resources =
+            items.is_some_and(|items| items.iter().all(|item| resource_id(item).is_some()));
+        if is_of_resources {
+            let counts = all.entry(own.task.execution).or_default();
+            for (status, n) in own.counts {
+                let count = counts.entry(status).or_insert(0);
+                *count = count.saturating_add(n);
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// The identifier of a resource in an item: `i-…`, or an object that has one.
 fn resource_id(item: &Value) -> Option<&str> {
     let text = match item {

@@ -36,6 +36,7 @@ struct List {
     created_date_before: Option<String>,
     has_trigger: Option<bool>,
     is_example: bool,
+    is_favorite: Option<bool>,
     resource_group_id: Option<String>,
     share_type: Option<String>,
     sort_field: Sort,
@@ -97,6 +98,7 @@ struct Listed {
     popularity: i64,
     created: i64,
     updated: i64,
+    is_favorite: bool,
     fields: Map<String, Value>,
 }
 
@@ -110,6 +112,7 @@ impl Listed {
             popularity: -1,
             created: row.created,
             updated: row.updated,
+            is_favorite: false,
             fields,
         }
     }
@@ -119,7 +122,8 @@ impl Listed {
         fields.insert("Category".to_owned(), Value::from(category(&kept.loaded.template)));
         fields.insert("Publisher".to_owned(), Value::from("ACS"));
         let name = kept.name.to_ascii_lowercase();
-        Self { name, executions: -1, popularity: 1, created: 0, updated: 0, fields }
+        let (executions, popularity, is_favorite) = (-1, 1, false);
+        Self { name, executions, popularity, created: 0, updated: 0, is_favorite, fields }
     }
 
     fn order(&self, other: &Self, by: Sort) -> Ordering {
@@ -134,7 +138,7 @@ impl Listed {
     }
 
     fn shown(mut self) -> Value {
-        self.fields.insert("IsFavorite".to_owned(), Value::from(false));
+        self.fields.insert("IsFavorite".to_owned(), Value::from(self.is_favorite));
         self.fields.insert("Popularity".to_owned(), Value::from(self.popularity));
         self.fields.insert("TotalExecutionCount".to_owned(), Value::from(self.executions));
         Value::Object(self.fields)
@@ -157,6 +161,11 @@ pub(super) async fn list_templates(call: &Call<'_>) -> Result<Value, ApiError> {
         let all = call.oos().shelf.iter();
         found.extend(all.filter(|kept| request.means(kept)).map(Listed::shipped));
     }
+    let favorites = call.oos().templates.favorites(call.account()).await.map_err(errors::store)?;
+    for own in &mut found {
+        own.is_favorite = favorites.contains(&own.name);
+    }
+    found.retain(|own| request.is_favorite.is_none_or(|wanted| wanted == own.is_favorite));
     found.sort_by(|a, b| a.order(b, request.sort_field));
     if request.sort_order == SortOrder::Descending {
         found.reverse();

@@ -261,6 +261,44 @@ fn not_public(call: &Call<'_>, name: &str) -> Result<(), ApiError> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
+struct Attributes {
+    account_ids: Option<String>,
+    is_favorite: Option<bool>,
+    share_permission_action: Option<String>,
+    share_template_version: Option<String>,
+    template_name: Option<String>,
+}
+
+/// `UpdateTemplateAttributes`: mark a template, one's own or a public one, as a favourite of the
+/// account.
+pub(super) async fn update_template_attributes(call: &Call<'_>) -> Result<Value, ApiError> {
+    let request: Attributes = read(call)?;
+    let name = needed("TemplateName", request.template_name.as_ref())?;
+    call.allowed("", &format!("template/{name}"))?;
+    for (field, value) in [
+        ("AccountIds", &request.account_ids),
+        ("SharePermissionAction", &request.share_permission_action),
+        ("ShareTemplateVersion", &request.share_template_version),
+    ] {
+        if value.is_some() {
+            return Err(errors::unsupported(field, "templates are not shared between accounts"));
+        }
+    }
+    let store = &call.oos().templates;
+    let is_public = call.oos().shelf.find(name).is_some_and(|kept| !kept.is_action);
+    let known = store.get(call.account(), name, None).await.map_err(errors::store)?;
+    if !is_public && known.is_none() {
+        return Err(errors::absent("Template", name));
+    }
+    if let Some(is_favorite) = request.is_favorite {
+        let marked = store.set_favorite(call.account(), name, is_favorite).await;
+        marked.map_err(errors::store)?;
+    }
+    Ok(json!({}))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct One {
     auto_delete_executions: bool,
     content: Option<String>,

@@ -1,5 +1,7 @@
 //! The actions of OOS against a server's state, with executions that really run.
 
+mod later;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -50,6 +50,8 @@ pub(super) struct Shown<'a> {
     pub(super) tags: &'a BTreeMap<String, String>,
     pub(super) counters: Option<&'a BTreeMap<String, u64>>,
     pub(super) current: Vec<&'a TaskRow>,
+    /// How many of the resources that it works on stand where.
+    pub(super) resources: BTreeMap<String, u64>,
 }
 
 impl<'a> Shown<'a> {
@@ -63,6 +65,7 @@ impl<'a> Shown<'a> {
             tags: &row.tags,
             counters: None,
             current: Vec::new(),
+            resources: BTreeMap::new(),
         }
     }
 
@@ -80,6 +83,8 @@ impl<'a> Shown<'a> {
         fields.insert("Parameters".to_owned(), Value::Object(self.view.parameters.clone()));
         fields.insert("Category".to_owned(), Value::from(self.view.category.as_str()));
         fields.insert("AccountId".to_owned(), Value::from(self.view.account.as_str()));
+        let resources = json!(self.resources).to_string();
+        fields.insert("ResourceStatus".to_owned(), Value::from(resources));
         if let Some(waiting) = self.view.waiting {
             fields.insert("WaitingStatus".to_owned(), Value::from(format!("{waiting:?}")));
             fields.insert("StatusReason".to_owned(), Value::from(self.view.message.as_str()));
@@ -96,6 +101,7 @@ impl<'a> Shown<'a> {
             let status = trigger.last_status.map_or("", |status| status.name());
             put("LastTriggerStatus", status.to_owned());
             put("LastTriggerStatusMessage", trigger.last_message.clone());
+            put("LastTriggerOutputs", Value::Object(trigger.last_outputs.clone()).to_string());
         }
         fields
     }

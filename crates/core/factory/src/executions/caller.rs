@@ -73,6 +73,17 @@ pub fn interrupted(request: &Request) -> ApiError {
     }
 }
 
+/// The refusal of an operation with a path, by who cannot call any: `who` does not.
+#[must_use]
+pub fn has_path(request: &Request, who: &str) -> ApiError {
+    ApiError {
+        status: 0,
+        code: "NotSupported".to_owned(),
+        message: format!("{} of {} has a path (URI), and {who}", request.api, request.service),
+        request_id: String::new(),
+    }
+}
+
 /// Several callers that share one: `Arc<dyn Caller>` is a caller.
 impl<C: Caller + ?Sized> Caller for Arc<C> {
     fn call<'a>(

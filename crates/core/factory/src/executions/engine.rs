@@ -20,6 +20,9 @@
 //! drivers with it; the orchestration notices by its watchdog and asks again, in whatever process
 //! comes first. Where there is none yet, [`Engine::resume`] finds that nobody holds the execution.
 //! Until the lease of the dead process has run out, whoever asks is told that somebody drives it.
+//!
+//! An orchestration that is over is deleted by the next [`Engine::tidy`], and not where it ends: what
+//! decides is what the database says of its execution, whoever was killed in between.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -177,6 +180,7 @@ impl std::fmt::Debug for Engine {
 
 struct Hands {
     executions: Executions,
+    journal: Arc<dyn Provider>,
     client: Client,
     /// The roots that are driven here, each with whether its driver is to look again at its end.
     driven: Mutex<BTreeMap<String, bool>>,
@@ -193,6 +197,7 @@ impl Engine {
         let inner = Arc::new(Hands {
             executions,
             client: Client::new(Arc::clone(&journal)),
+            journal: Arc::clone(&journal),
             driven: Mutex::default(),
         });
         let hands = Arc::clone(&inner);
@@ -255,6 +260,35 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Delete orchestrations that were over `age` ago and whose executions have ended, or are gone. One
+    /// whose execution has not ended stays: it is what went wrong. Returns how many went.
+    ///
+    /// `age` leaves time for messages that are under way, which would lie in the journal for ever.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be written.
+    pub async fn tidy(&self, age: Duration) -> Result<usize> {
+        /// Of one transaction, which others wait for.
+        const AT_ONCE: u32 = 100;
+        let wrong =
+            |error: &dyn std::fmt::Debug| Failure::Records(format!("the journal: {error:?}"));
+        let Some(journal) = self.inner.journal.as_management_capability() else { return Ok(0) };
+        let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = Timestamp::now().as_millisecond().saturating_sub(age_ms);
+        let records = self.inner.executions.records();
+        let mut n_gone = 0_usize;
+        loop {
+            let spent = records.spent_orchestrations(ORCHESTRATION, before_ms, AT_ONCE).await?;
+            if spent.is_empty() {
+                return Ok(n_gone);
+            }
+            let gone = journal.delete_instances_atomic(&spent, false).await;
+            gone.map_err(|error| wrong(&error))?;
+            n_gone = n_gone.saturating_add(spent.len());
+        }
     }
 
     /// Stop taking up work. What is driven goes on with the next start.

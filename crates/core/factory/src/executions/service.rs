@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use kiln_oos::parameters::ParameterError;
 use kiln_oos::run::{
-    Context, Event, Found, Loaded, LogEntry, Notice, Refused, Run, Settings, Start,
+    Context, Event, Found, Loaded, LogEntry, NotRenewed, Notice, Refused, Run, Settings, Start,
 };
 use kiln_store::{
     Committer, Database, ExecutionQuery, Executions as Records, Listing, LogQuery, LogRow, Once,
@@ -65,6 +65,11 @@ pub(super) enum Inbox {
         /// The body of the event.
         content: Value,
     },
+    /// Other parameters for the firings to come.
+    Renew {
+        /// Those that change.
+        parameters: Map<String, Value>,
+    },
 }
 
 impl Inbox {
@@ -73,6 +78,7 @@ impl Inbox {
             Self::Notify(notice) => Event::Notify(notice),
             Self::Cancel { execution } => Event::Cancel { execution },
             Self::Fire { content } => Event::Fire { content },
+            Self::Renew { parameters } => Event::Renew { parameters },
         }
     }
 }
@@ -396,13 +402,31 @@ impl Executions {
         self.put_once(root, &Inbox::Fire { content }, token).await
     }
 
+    /// Give an execution that waits for its trigger other parameters, for the firings to come; those
+    /// that are not given stay.
+    ///
+    /// # Errors
+    ///
+    /// Where no trigger waits, or they do not fit the template.
+    pub async fn renew(&self, root: &str, parameters: Map<String, Value>) -> Result<()> {
+        if root_of(root) != root {
+            let told = format!("{root} is part of {} and has its parameters", root_of(root));
+            return Err(Refused::State(told).into());
+        }
+        self.load(root).await?.check_renewal(&parameters).map_err(|error| match error {
+            NotRenewed::Refused(refused) => Failure::Refused(refused),
+            NotRenewed::Parameters(errors) => Failure::Parameters(errors),
+        })?;
+        self.put(root, &Inbox::Renew { parameters }).await
+    }
+
     /// Whether a root execution is there, ended or not.
     ///
     /// # Errors
     ///
     /// Where the database cannot be read.
     pub async fn is_recorded(&self, root: &str) -> Result<bool> {
-        Ok(self.inner.records.load(root, true).await?.is_some())
+        Ok(self.inner.records.is_there(root).await?)
     }
 
     /// The text of the template that an execution runs.
@@ -411,8 +435,7 @@ impl Executions {
     ///
     /// Where the database cannot be read.
     pub async fn template_of(&self, view: &ExecutionView) -> Result<Option<String>> {
-        let stored = self.inner.records.load(root_of(&view.id), true).await?;
-        Ok(stored.and_then(|mut stored| stored.templates.remove(&view.template)))
+        Ok(self.inner.records.text(root_of(&view.id), &view.template).await?)
     }
 
     /// An execution as it is shown.
@@ -492,6 +515,23 @@ impl Executions {
         }
         self.inner.records.delete(ids).await?;
         Ok(())
+    }
+
+    /// Forget executions, and firings of triggers, that ended before `time`. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be written; what was forgotten before stays forgotten.
+    pub async fn forget_before(&self, time: Timestamp) -> Result<u64> {
+        /// Of one transaction, which others wait for.
+        const AT_ONCE: u32 = 200;
+        let mut forgotten = 0_u64;
+        loop {
+            match self.inner.records.forget_before(rows::nanoseconds(time), AT_ONCE).await? {
+                0 => return Ok(forgotten),
+                more => forgotten = forgotten.saturating_add(more),
+            }
+        }
     }
 
     async fn put(&self, root: &str, item: &Inbox) -> Result<()> {

@@ -10,7 +10,7 @@ use kiln_oos::run::{ApiError, HttpAnswer, HttpRequest, Request};
 use kiln_sim::{Call, World};
 use serde_json::Value;
 
-use super::caller::{Caller, Later, only_reads};
+use super::caller::{Caller, Later, has_path, only_reads};
 
 /// A caller that answers from a world.
 #[derive(Debug)]
@@ -78,6 +78,9 @@ impl SimCaller {
     }
 
     fn answer(&self, request: &Request, now: Timestamp) -> Result<Value, ApiError> {
+        if request.roa.is_some() {
+            return Err(has_path(request, "the made-up world has none that has"));
+        }
         let mut parameters = request.parameters.clone();
         let reads = only_reads(&request.api);
         if !reads && !parameters.contains_key("ClientToken") {

@@ -155,7 +155,11 @@ impl ExecutionView {
             category,
             is_parent: run.has_children(&execution.id),
             targets,
-            trigger: execution.trigger.clone(),
+            trigger: execution.trigger.clone().map(|firing| Firing {
+                last_message: text(&firing.last_message),
+                last_outputs: masked(&firing.last_outputs),
+                ..firing
+            }),
             created: execution.created,
             updated: execution.updated,
             ended: execution.ended,

@@ -100,6 +100,30 @@ impl Executions {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Orchestrations of a name in the journal of this database that ended before a time
+    /// (milliseconds since 1970) and that no run needs: it has ended, too, or it is gone. At most
+    /// `limit`.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn spent_orchestrations(
+        &self,
+        name: &str,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<String>, StoreError> {
+        let sql = format!(
+            "SELECT i.instance FROM journal_instances i JOIN journal_executions e \
+             ON e.instance = i.instance AND e.execution = i.execution \
+             WHERE i.name = $1 AND e.status IN ('Completed', 'Failed') AND e.completed < $2 \
+             AND NOT EXISTS (SELECT 1 FROM oos_executions x \
+             WHERE x.id = i.instance AND x.ended = 0) ORDER BY i.created, i.instance LIMIT {limit}"
+        );
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(name).bind(before_ms);
+        Ok(query.fetch_all(self.database.pool()).await?)
+    }
+
     /// Remove runs, by their roots, with everything of them. Whoever holds one can write nothing
     /// any more. Returns how many there were.
     ///

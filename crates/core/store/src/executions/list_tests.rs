@@ -29,6 +29,8 @@ const PARTS: &[Part] = &[
     |database| logs(database).boxed(),
     |database| deleting(database).boxed(),
     |database| forgetting(database).boxed(),
+    |database| spent(database).boxed(),
+    |database| texts(database).boxed(),
     |database| tags(database).boxed(),
 ];
 
@@ -270,6 +272,11 @@ async fn tasks(database: Database) {
     let current = executions.current_tasks(&of).await.unwrap();
     let current: Vec<&str> = current.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(current, ["e.t0002", "f.t0001"]);
+    let loops = executions.loops(&["e".into(), "f".into()]).await.unwrap();
+    let shown: Vec<_> = loops.iter().map(|own| (own.task.id.as_str(), &own.counts)).collect();
+    let counts = [("Failed".to_owned(), 1), ("Success".to_owned(), 1)].into();
+    assert_eq!(shown, [("e.t0002", &counts)], "f has none");
+    assert_eq!(loops[0].task.view, "view of e.t0002");
 }
 
 /// Near miss planted: an execution whose identifier begins like another's.
@@ -477,4 +484,48 @@ async fn tags(database: Database) {
     let change = ExecutionChange { tags: Some(pairs(&[("n", "1")])), ..Default::default() };
     executions.update("100", "e-1", &change, None).await.unwrap();
     assert_eq!(found(&[("n", "1")]).await, ["e-1"]);
+}
+
+/// Near misses planted: another name, one that runs, one whose run has not ended, one that is young.
+async fn spent(database: Database) {
+    let executions = Executions::new(database.clone());
+    for (id, ended) in
+        [("o-ended", 5), ("o-open", 0), ("o-runs", 5), ("o-young", 5), ("o-other", 5)]
+    {
+        begin(&executions, ExecutionRow { ended, ..execution(id) }).await;
+    }
+    let mut writer = database.begin().await.unwrap();
+    for (id, name, status, completed) in [
+        ("o-ended", "execution", "Completed", 10),
+        ("o-gone", "execution", "Failed", 10),
+        ("o-open", "execution", "Completed", 10),
+        ("o-runs", "execution", "Running", 10),
+        ("o-young", "execution", "Completed", 20),
+        ("o-other", "import", "Completed", 10),
+    ] {
+        let instance = "INSERT INTO journal_instances (instance, name, execution, created, updated, \
+                        custom_status_version) VALUES ($1, $2, 1, 0, 0, 0)";
+        sqlx::query(instance).bind(id).bind(name).execute(&mut *writer).await.unwrap();
+        let own = "INSERT INTO journal_executions (instance, execution, status, started, completed) \
+                   VALUES ($1, 1, $2, 0, $3)";
+        let own = sqlx::query(own).bind(id).bind(status).bind(i64::from(completed));
+        own.execute(&mut *writer).await.unwrap();
+    }
+    writer.commit().await.unwrap();
+    let spent = executions.spent_orchestrations("execution", 20, 10).await.unwrap();
+    assert_eq!(spent, ["o-ended", "o-gone"]);
+    let first = executions.spent_orchestrations("execution", 20, 1).await.unwrap();
+    assert_eq!(first, ["o-ended"]);
+}
+
+async fn texts(database: Database) {
+    let executions = Executions::new(database);
+    let mut batch = start(execution("e-text"));
+    batch.templates = vec![("digest".into(), "text".into())];
+    executions.create(&batch, None, None).await.unwrap();
+    assert_eq!(executions.text("e-text", "digest").await.unwrap().as_deref(), Some("text"));
+    assert_eq!(executions.text("e-text", "other").await.unwrap(), None);
+    assert_eq!(executions.text("e-none", "digest").await.unwrap(), None);
+    assert!(executions.is_there("e-text").await.unwrap());
+    assert!(!executions.is_there("e-none").await.unwrap());
 }

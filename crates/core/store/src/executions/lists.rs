@@ -131,6 +131,15 @@ pub struct TaskExecutionQuery {
     pub page: PageOf,
 }
 
+/// A looped task, and how many of its items have which status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looped {
+    /// The task.
+    pub task: TaskRow,
+    /// Its items by status.
+    pub counts: BTreeMap<String, u64>,
+}
+
 /// Which lines of a log are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogQuery {
@@ -354,6 +363,49 @@ impl Executions {
             }
         }
         Ok(counters)
+    }
+
+    /// The looped tasks of executions, without records, each with how many of its items have which
+    /// status. One whose items have not begun is left out.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn loops(&self, executions: &[String]) -> Result<Vec<Looped>, StoreError> {
+        let mut loops = Vec::new();
+        for chunk in chunks(executions) {
+            let of = numbers(1, chunk.len());
+            let values: Vec<Value<'_>> = chunk.iter().map(Value::from).collect();
+            let sql = format!(
+                "SELECT parent, status, COUNT(*) FROM oos_tasks \
+                 WHERE parent > '' AND execution IN ({of}) GROUP BY parent, status"
+            );
+            let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+            for row in statement(sql, &values).fetch_all(self.database.pool()).await? {
+                let count = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
+                counts.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, count);
+            }
+            let parents: Vec<&String> = counts.keys().collect();
+            let mut tasks = Vec::new();
+            for chunk in chunks(&parents) {
+                let sql = format!(
+                    "SELECT {} FROM oos_tasks WHERE id IN ({}) ORDER BY execution, position, id",
+                    TASK.join(", "),
+                    numbers(1, chunk.len())
+                );
+                let values: Vec<Value<'_>> = chunk.iter().map(|id| Value::from(*id)).collect();
+                for row in statement(sql, &values).fetch_all(self.database.pool()).await? {
+                    tasks.push(task(&row)?);
+                }
+            }
+            loops.extend(
+                tasks.into_iter().map(|task| Looped {
+                    counts: counts.remove(&task.id).unwrap_or_default(),
+                    task,
+                }),
+            );
+        }
+        Ok(loops)
     }
 
     /// The tasks of executions that have not ended, in their order, without records and without

@@ -34,7 +34,8 @@ use sqlx::Row;
 pub use self::committer::Committer;
 pub use self::keep::ExecutionChange;
 pub use self::lists::{
-    Depth, ExecutionQuery, ExecutionSort, LogQuery, Logs, TaskExecutionQuery, TaskExecutionSort,
+    Depth, ExecutionQuery, ExecutionSort, LogQuery, Logs, Looped, TaskExecutionQuery,
+    TaskExecutionSort,
 };
 use crate::once::{self, Once};
 use crate::records::{Token, TokenKey};
@@ -223,6 +224,29 @@ impl Executions {
         Ok(Once::Done(lease))
     }
 
+    /// Whether there is a run of this root, ended or not.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn is_there(&self, root: &str) -> Result<bool, StoreError> {
+        let run = sqlx::query("SELECT root FROM oos_runs WHERE root = $1").bind(root);
+        Ok(run.fetch_optional(self.database.pool()).await?.is_some())
+    }
+
+    /// The text of a template that a run uses, by its digest.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn text(&self, root: &str, digest: &str) -> Result<Option<String>, StoreError> {
+        let text = sqlx::query_scalar(
+            "SELECT t.content FROM oos_run_texts r JOIN oos_texts t ON t.digest = r.digest \
+             WHERE r.root = $1 AND r.digest = $2",
+        );
+        Ok(text.bind(root).bind(digest).fetch_optional(self.database.pool()).await?)
+    }
+
     /// What a run is loaded from; `None`: there is none of this root. `is_live_only` leaves out
     /// what belongs to firings of a trigger that have ended, which are ever more.
     ///
@@ -231,8 +255,7 @@ impl Executions {
     /// `Unavailable`, `Refused`.
     pub async fn load(&self, root: &str, is_live_only: bool) -> Result<Option<Stored>, StoreError> {
         let pool = self.database.pool();
-        let run = sqlx::query("SELECT root FROM oos_runs WHERE root = $1").bind(root);
-        if run.fetch_optional(pool).await?.is_none() {
+        if !self.is_there(root).await? {
             return Ok(None);
         }
         let records = |table: &str, order: &str| {

@@ -2,9 +2,11 @@
 
 mod config;
 mod error;
+mod paths;
 
 pub use config::{Credentials, Endpoint};
 pub use error::CallError;
+pub use paths::PathCall;
 
 use crate::error::new_request_id;
 use crate::params::{encode, to_params};
@@ -44,11 +46,12 @@ pub struct Client {
     first_wait: Duration,
 }
 
-/// One try of a call, ready to be sent.
-struct Signed {
-    query: String,
-    body: String,
-    headers: Pairs,
+/// What is sent, but for its headers.
+struct What<'a> {
+    method: &'a str,
+    path: &'a str,
+    query: &'a [(String, String)],
+    body: &'a str,
 }
 
 impl Client {
@@ -132,17 +135,41 @@ impl Client {
     }
 
     fn once(&self, action: &str, version: &str, params: &Pairs) -> Result<Value, CallError> {
-        let signed = match self.scheme {
-            Scheme::V3 => self.sign_v3(action, version, params)?,
+        let (query, body, headers) = match self.scheme {
+            Scheme::V3 => {
+                let (query, body) = place(params);
+                let what = What { method: "POST", path: "/", query, body: &body };
+                let headers = self.sign_v3(action, version, &what, content_type(&body))?;
+                (query.to_vec(), body, headers)
+            }
             Scheme::V1 => self.sign_v1(action, version, params),
         };
-        let mut request = self.agent.post(format!("{}/?{}", self.endpoint, signed.query));
-        for (name, value) in &signed.headers {
+        let what = What { method: "POST", path: "/", query: &query, body: &body };
+        let (status, body) = self.exchange(&what, &headers)?;
+        read(status, &body)
+    }
+
+    /// Send a request, and take its answer in.
+    fn exchange(&self, what: &What<'_>, headers: &Pairs) -> Result<(u16, Vec<u8>), CallError> {
+        let What { method, path, query, body } = what;
+        let mark = if query.is_empty() { "" } else { "?" };
+        let mut request = ureq::http::Request::builder().method(*method).uri(format!(
+            "{}{path}{mark}{}",
+            self.endpoint,
+            encode(*query)
+        ));
+        for (name, value) in headers {
             request = request.header(name, value);
         }
         let transport =
             |error: ureq::Error| CallError::transport(&self.endpoint.to_string(), &error);
-        let mut response = request.send(signed.body).map_err(transport)?;
+        let unsent = |error: ureq::http::Error| transport(error.into());
+        // Where there is none, POST and PUT say so, and the others do not speak of it.
+        let sent = match body.is_empty() && !["POST", "PUT", "PATCH"].contains(method) {
+            true => self.agent.run(request.body(()).map_err(unsent)?),
+            false => self.agent.run(request.body(*body).map_err(unsent)?),
+        };
+        let mut response = sent.map_err(transport)?;
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         let body = body.map_err(|error| match error {
@@ -151,12 +178,19 @@ impl Client {
             }
             error => transport(error),
         })?;
-        read(status, &body)
+        Ok((status, body))
     }
 
-    fn sign_v3(&self, action: &str, version: &str, params: &Pairs) -> Result<Signed, CallError> {
-        let (query, body) = place(params);
-        let body_sha256 = format!("{:x}", Sha256::digest(&body));
+    /// The headers of a request, signed; `more` are those that are not of every call. All that say
+    /// how the request is to be taken are signed.
+    fn sign_v3(
+        &self,
+        action: &str,
+        version: &str,
+        what: &What<'_>,
+        more: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Pairs, CallError> {
+        let body_sha256 = format!("{:x}", Sha256::digest(what.body));
         let mut headers: Pairs = [
             ("host", self.endpoint.host()),
             ("x-acs-action", action),
@@ -168,25 +202,32 @@ impl Client {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         if let Some(token) = &self.credentials.token {
-            headers.insert(4, ("x-acs-security-token".to_owned(), token.clone()));
+            headers.push(("x-acs-security-token".to_owned(), token.clone()));
         }
-        let names: Vec<String> = headers.iter().map(|(name, _)| name.clone()).collect();
+        headers.extend(more);
+        headers.sort();
+        let is_signed = |name: &&String| {
+            *name == "host" || *name == "content-type" || name.starts_with("x-acs-")
+        };
+        let names: Vec<String> =
+            headers.iter().map(|(name, _)| name).filter(is_signed).cloned().collect();
         let request = Request {
-            method: "POST",
-            path: "/",
-            query,
+            method: what.method,
+            path: what.path,
+            query: what.query,
             headers: &headers,
             body_sha256: &body_sha256,
         };
         let Credentials { id, secret, .. } = &self.credentials;
         let authorization = v3::sign(&request, id, secret, &names)?.to_string();
         headers.push(("authorization".to_owned(), authorization));
-        headers.push(("accept".to_owned(), "application/json".to_owned()));
-        headers.extend(content_type(&body));
-        Ok(Signed { query: encode(query), body, headers })
+        if !headers.iter().any(|(name, _)| name == "accept") {
+            headers.push(("accept".to_owned(), "application/json".to_owned()));
+        }
+        Ok(headers)
     }
 
-    fn sign_v1(&self, action: &str, version: &str, params: &Pairs) -> Signed {
+    fn sign_v1(&self, action: &str, version: &str, params: &Pairs) -> (Pairs, String, Pairs) {
         let mut common: Pairs = [
             ("Action", action),
             ("Version", version),
@@ -210,7 +251,8 @@ impl Client {
         common.push(("Signature".to_owned(), signature));
         let mut headers: Pairs = vec![("host".to_owned(), self.endpoint.host().to_owned())];
         headers.extend(content_type(&body));
-        Signed { query: encode(common.iter().chain(query)), body, headers }
+        common.extend(query.iter().cloned());
+        (common, body, headers)
     }
 }
 

@@ -13,6 +13,8 @@ const SECRET: &str = "the secret";
 /// What the server saw of one request.
 #[derive(Debug)]
 struct Seen {
+    method: String,
+    path: String,
     query: Pairs,
     headers: Pairs,
     body: String,
@@ -56,9 +58,11 @@ fn see(stream: &TcpStream) -> Seen {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
-    let target = line.split(' ').nth(1).unwrap().to_owned();
-    let mut query = Pairs::new();
-    parse(target.strip_prefix("/?").unwrap(), &mut query).unwrap();
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let (path, query_text) = target.split_once('?').unwrap_or((&target, ""));
+    let (path, mut query) = (path.to_owned(), Pairs::new());
+    parse(query_text, &mut query).unwrap();
     let mut headers = Pairs::new();
     loop {
         let mut line = String::new();
@@ -66,7 +70,8 @@ fn see(stream: &TcpStream) -> Seen {
         let Some((name, value)) = line.split_once(':') else { break };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut seen = Seen { query, headers, body: String::new(), verdict: Ok(()) };
+    let body = String::new();
+    let mut seen = Seen { method, path, query, headers, body, verdict: Ok(()) };
     let length: u64 = seen.header("content-length").map_or(0, |text| text.parse().unwrap());
     reader.take(length).read_to_string(&mut seen.body).unwrap();
     seen.verdict = verify(&seen);
@@ -77,8 +82,8 @@ fn verify(seen: &Seen) -> Result<(), AuthError> {
     let body_sha256 = format!("{:x}", Sha256::digest(&seen.body));
     let mut pairs = seen.query.clone();
     let request = Request {
-        method: "POST",
-        path: "/",
+        method: &seen.method,
+        path: &seen.path,
         query: &seen.query,
         headers: &seen.headers,
         body_sha256: &body_sha256,
@@ -237,4 +242,73 @@ fn an_endpoint_that_is_not_there_is_named() {
     assert!(error.to_string().starts_with(&format!("{endpoint}: ")), "{error}");
     let debug = format!("{:?}", client(endpoint, SECRET));
     assert!(!debug.contains(SECRET) && !debug.contains("a token"));
+}
+
+fn path_call(method: &str, uri: &str) -> PathCall {
+    let (action, version) = ("DescribeClusters".to_owned(), "2015-12-15".to_owned());
+    let (method, uri) = (method.to_owned(), uri.to_owned());
+    PathCall { action, version, method, uri, ..PathCall::default() }
+}
+
+/// Method, path, query, headers and body arrive as they were given, and are what is signed.
+#[test]
+fn calls_with_a_path_are_signed_with_all_they_have() {
+    let (endpoint, server) = serve(vec![success(); 3]);
+    let client = client(endpoint, SECRET);
+    let call = PathCall {
+        query: pair("b c", "d&e"),
+        headers: [("X-Own", "1"), ("X-Acs-Own", "2"), ("Content-MD5", "")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        body: r#"{"a":"ü"}"#.to_owned(),
+        ..path_call("PUT", "/clusters/a%20b c/ü?x=1&acl")
+    };
+    client.call_path(&call).unwrap();
+    client.call_path(&path_call("GET", "?acl")).unwrap();
+    client.call_path(&path_call("DELETE", "/clusters/c1")).unwrap();
+    let seen = server.join().unwrap();
+    let verdicts: Vec<_> = seen.iter().map(|seen| seen.verdict.clone()).collect();
+    assert_eq!(verdicts, [Ok(()), Ok(()), Ok(())]);
+    let heads: Vec<_> = seen.iter().map(|seen| format!("{} {}", seen.method, seen.path)).collect();
+    assert_eq!(heads, ["PUT /clusters/a%20b%20c/%C3%BC", "GET /", "DELETE /clusters/c1"]);
+    assert_eq!(seen[0].query, [pair("x", "1"), pair("acl", ""), pair("b c", "d&e")].concat());
+    assert_eq!(seen[0].body, call.body);
+    assert_eq!(seen[0].header("content-type"), Some("application/json"));
+    assert_eq!((seen[0].header("x-own"), seen[0].header("content-md5")), (Some("1"), None));
+    let signed = seen[0].header("authorization").unwrap();
+    assert!(signed.contains("content-type;host;x-acs-action"), "{signed}");
+    assert!(signed.contains("x-acs-own;x-acs-security-token"), "{signed}");
+    assert_eq!(seen[1].header("x-acs-action"), Some("DescribeClusters"));
+}
+
+#[test]
+fn answers_to_calls_with_a_path_are_any_json_or_nothing() {
+    let refusal = (404, r#"{"code":"NoCluster","message":"No.","requestId":"R"}"#.to_owned());
+    let answers = vec![(200, "[1]".to_owned()), (204, String::new()), refusal];
+    let (endpoint, _server) = serve(answers);
+    let client = client(endpoint, SECRET);
+    let call = || client.call_path(&path_call("GET", "/clusters"));
+    assert_eq!(call().unwrap(), serde_json::json!([1]));
+    assert_eq!(call().unwrap(), serde_json::json!({}));
+    let told = "NoCluster: No. (status 404, request R)";
+    assert_eq!(call().unwrap_err().to_string(), told);
+}
+
+/// Nothing is sent to the server, which is none.
+#[test]
+fn what_cannot_be_signed_is_not_sent() {
+    let client = client(Endpoint::parse("http://127.0.0.1:1").unwrap(), SECRET);
+    let with =
+        |name: &str, value: &str| PathCall { headers: pair(name, value), ..path_call("GET", "/") };
+    for (call, told) in [
+        (path_call("TRACE", "/"), "is none of"),
+        (path_call("GET", "https://elsewhere/"), "is no path"),
+        (path_call("GET", "clusters"), "is no path"),
+        (with("Host", "elsewhere"), "the header host"),
+        (with("X-Acs-Date", "x"), "the header x-acs-date"),
+        (with("X-Acs-Own", "a\nb"), "cannot be signed"),
+    ] {
+        let error = client.call_path(&call).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
 }

@@ -65,7 +65,8 @@ impl Run {
     /// wrong and the task execution has failed of it.
     pub(super) fn properties(&mut self, id: &str, here: &TaskRef) -> Option<Map<String, Value>> {
         match self.work_out(id, &here.properties) {
-            Worked::Value(Value::Object(map)) => {
+            Worked::Value(Value::Object(mut map)) => {
+                self.put_given(id, &mut map);
                 if self.tasks.get(id).is_some_and(|task| task.properties.is_none()) {
                     match self.properties_to_keep(&map) {
                         Ok(masked) => self.change(id, |task| task.properties = Some(masked)),
@@ -77,7 +78,11 @@ impl Run {
                 }
                 Some(map)
             }
-            Worked::Value(Value::Null) => Some(Map::new()),
+            Worked::Value(Value::Null) => {
+                let mut map = Map::new();
+                self.put_given(id, &mut map);
+                Some(map)
+            }
             Worked::Value(other) => {
                 self.fail(id, &format!("Properties must be a map, and is {}", kind(&other)));
                 None
@@ -87,6 +92,17 @@ impl Run {
                 self.fail(id, &error);
                 None
             }
+        }
+    }
+
+    /// Put what somebody gave a task execution, or the loop that it is an item of, in place of what
+    /// its template gives it.
+    fn put_given(&self, id: &str, properties: &mut Map<String, Value>) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let looped = task.parent.as_ref().and_then(|parent| self.tasks.get(parent));
+        for (name, value) in &looped.unwrap_or(task).given {
+            properties.retain(|own, _| !own.eq_ignore_ascii_case(name));
+            properties.insert(name.clone(), value.clone());
         }
     }
 

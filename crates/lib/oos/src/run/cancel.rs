@@ -9,7 +9,7 @@ impl Run {
     /// is under way is waited for.
     pub(super) fn cancel(&mut self, id: &str) {
         let Some(execution) = self.executions.get(id) else { return };
-        if execution.status.is_final() {
+        if execution.is_ending() {
             return;
         }
         self.change_execution(id, |execution| {

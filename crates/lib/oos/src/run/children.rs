@@ -155,6 +155,7 @@ impl Run {
             is_cancelled: false,
             next: None,
             trigger: None,
+            ending: None,
         };
         self.keep_bytes(0, super::kept::of_execution(&execution))
             .map_err(|error| format!("Parameters: {error}"))?;
@@ -209,6 +210,7 @@ impl Run {
             is_cancelled: false,
             next: None,
             trigger: None,
+            ending: None,
             ..parent.clone()
         };
         if turn.depth > self.settings.max_depth {

@@ -73,13 +73,9 @@ impl Run {
         };
         match result {
             Ok(value) => {
-                if secret {
-                    if let Err(error) = self.check_secrets(std::iter::once(&value)) {
-                        return self.fail(id, &format!("the parameter {name}: {error}"));
-                    }
-                    super::shown::secrets_in(&value, &mut self.secrets);
+                if let Err(error) = self.keep_stored((name.clone(), secret), value) {
+                    return self.fail(id, &format!("the parameter {name}: {error}"));
                 }
-                self.store.insert((name, secret), value);
                 self.phase(id, Phase::Idle);
                 self.steps.push_back(Step::Act(id.to_owned()));
             }

@@ -1,4 +1,4 @@
-//! The way through a template: which task comes next, and how an execution ends.
+//! The way through a template: which task comes next.
 
 use serde_json::{Map, Value};
 
@@ -6,8 +6,7 @@ use super::kept::of_map;
 use super::records::{Mode, Origin, Phase, SafetyCheck, Status, TaskRun, Waiting};
 use super::scope::TaskScope;
 use super::{Run, Step, is_high_risk};
-use crate::expr::Evaluator;
-use crate::template::{Action, Next, Type};
+use crate::template::{Action, Next};
 
 impl Run {
     /// Begin an execution that is recorded.
@@ -37,7 +36,7 @@ impl Run {
     /// The execution comes to the task `index`, or to its end.
     pub(super) fn enter(&mut self, id: &str, index: usize) {
         let Some(execution) = self.executions.get(id) else { return };
-        if execution.status.is_final() {
+        if execution.is_ending() {
             return;
         }
         if execution.is_cancelling {
@@ -51,7 +50,7 @@ impl Run {
         if execution.context.mode == Mode::Debug && !matches!(execution.origin, Origin::Turn(_)) {
             return self.stop_before(id, index);
         }
-        self.start_task(id, index);
+        self.start_task(id, index, Map::new());
     }
 
     /// In single steps: wait until somebody says which task is next.
@@ -65,13 +64,13 @@ impl Run {
         self.refresh_above(id);
     }
 
-    /// Start the task `index` of an execution.
-    pub(super) fn start_task(&mut self, id: &str, index: usize) {
+    /// Start the task `index` of an execution, with properties that were `given` for this time.
+    pub(super) fn start_task(&mut self, id: &str, index: usize, given: Map<String, Value>) {
         let Some(execution) = self.executions.get(id) else { return };
         let n_started = execution.n_started;
         let ordinal = n_started.saturating_add(1);
         let task_id = format!("{id}.t{ordinal:04}");
-        let Some(run) = self.new_task(&task_id, id, index) else { return };
+        let Some(mut run) = self.new_task(&task_id, id, index) else { return };
         let name = run.name.clone();
         if n_started >= self.settings.max_starts {
             let message = format!(
@@ -84,7 +83,9 @@ impl Run {
             execution.n_started = ordinal;
             execution.next = None;
         });
-        if let Err(error) = self.add_task(run) {
+        let kept = self.keep_bytes(0, of_map(&given));
+        run.given = given;
+        if let Err(error) = kept.and_then(|()| self.add_task(run)) {
             return self.end(id, Status::Failed, &format!("{name}: {error}"));
         }
         let latest = self.latest.entry(id.to_owned()).or_default();
@@ -109,6 +110,7 @@ impl Run {
             status: Status::Running,
             message: String::new(),
             properties: None,
+            given: Map::new(),
             outputs: Map::new(),
             result: None,
             phase: Phase::Idle,
@@ -190,7 +192,7 @@ impl Run {
         }
         let (execution, index, status) = (task.execution.clone(), task.index, task.status);
         let Some(here) = self.task_of(task) else { return };
-        if self.executions.get(&execution).is_none_or(|execution| execution.status.is_final()) {
+        if self.executions.get(&execution).is_none_or(|execution| execution.is_ending()) {
             return;
         }
         match status {
@@ -265,104 +267,11 @@ impl Run {
         }
     }
 
-    /// End an execution, whatever is still under way in it.
-    pub(super) fn end(&mut self, id: &str, status: Status, message: &str) {
-        if self.executions.get(id).is_none_or(|execution| execution.status.is_final()) {
-            return;
-        }
-        for task in self.active_in(id) {
-            self.abandon(&task);
-        }
-        let (outputs, too_large) = self.template_outputs(id);
-        let (status, message) = match (&too_large, status) {
-            (Some(error), Status::Success) => (Status::Failed, error.as_str()),
-            _ => (status, message),
-        };
-        if let Some(error) = &too_large {
-            self.log(id, None, error.as_str());
-        }
-        let now = self.now;
-        self.change_execution(id, |execution| {
-            execution.status = status;
-            message.clone_into(&mut execution.message);
-            execution.outputs = outputs;
-            execution.waiting = None;
-            execution.next = None;
-            execution.ended = Some(now);
-        });
-        let told = match message {
-            "" => format!("the execution ended as {}", status.name()),
-            message => format!("the execution ended as {}: {message}", status.name()),
-        };
-        self.log(id, None, told);
-        self.refresh_above(id);
-        let Some(execution) = self.executions.get(id) else { return };
-        match execution.origin.clone() {
-            Origin::Root => {}
-            Origin::Task(task) | Origin::Turn(task) => self.child_ended(&task, id),
-            Origin::Trigger(task) => self.firing_ended(&task, id),
-        }
-    }
-
-    /// Give a task execution of an execution that ends up: nobody waits for it any more.
-    fn abandon(&mut self, id: &str) {
-        if let Some(child) = self.tasks.get(id).and_then(|task| task.child.clone()) {
-            self.end(&child, Status::Cancelled, "the execution above it ended");
-        }
-        if !self.active.remove(id) {
-            return;
-        }
-        self.serials.remove(id);
-        self.partial.remove(id);
-        self.phase(id, Phase::Idle);
-        let now = self.now;
-        self.change(id, |task| {
-            if !task.status.is_final() {
-                task.status = Status::Cancelled;
-            }
-            task.ended = task.ended.or(Some(now));
-        });
-    }
-
     /// The task executions of an execution itself that have not ended.
     pub(super) fn active_in(&self, execution: &str) -> Vec<String> {
         let (from, to) = (format!("{execution}."), format!("{execution}/"));
         let of_it = |id: &&String| self.tasks.get(*id).is_some_and(|t| t.execution == execution);
         self.active.range(from..to).filter(of_it).cloned().collect()
-    }
-
-    /// What an execution gives back; nothing, and why, where that would be too much. Another output
-    /// that cannot be worked out is null.
-    fn template_outputs(&mut self, id: &str) -> (Map<String, Value>, Option<String>) {
-        let none = (Map::new(), None);
-        let Some(execution) = self.executions.get(id) else { return none };
-        let Some(loaded) = self.templates.get(&execution.template) else { return none };
-        if matches!(execution.origin, Origin::Turn(_)) {
-            return none;
-        }
-        let scope = TaskScope::new(self, execution, None, self.now);
-        // One for all of them: a large value may be named a thousand times.
-        let evaluator = Evaluator::new(&scope);
-        let mut outputs = Map::new();
-        for output in &loaded.template.outputs {
-            let value = match evaluator.value(&output.value) {
-                Ok(value) => value,
-                Err(error) if error.is_limit() => {
-                    return (Map::new(), Some(format!("Outputs.{}: {error}", output.name)));
-                }
-                Err(_) => Value::Null,
-            };
-            let value = match (output.kind, value) {
-                (Type::List, Value::Array(items)) => Value::Array(items),
-                (Type::List, other) => Value::Array(vec![other]),
-                (_, value) => value,
-            };
-            outputs.insert(output.name.clone(), value);
-        }
-        match self.keep_bytes(0, of_map(&outputs)) {
-            Ok(()) => (outputs, None),
-            Err(error) => (Map::new(), Some(format!("Outputs: {error}"))),
-        }
     }
 
     /// Hold a task execution until somebody lets it go on.

@@ -17,7 +17,8 @@ pub(super) fn of_task(task: &TaskRun) -> usize {
     let values = [&task.properties, &task.result, &task.item];
     let items = task.plan.iter().flat_map(|plan| &plan.items);
     let values = values.into_iter().flatten().chain(items).map(size);
-    values.fold(of_map(&task.outputs), usize::saturating_add)
+    let maps = of_map(&task.outputs).saturating_add(of_map(&task.given));
+    values.fold(maps, usize::saturating_add)
 }
 
 pub(super) fn of_map(map: &Map<String, Value>) -> usize {

@@ -17,6 +17,7 @@ mod cancel;
 mod children;
 mod conditions;
 mod duration;
+mod ending;
 mod flow;
 mod kept;
 mod loops;
@@ -28,6 +29,7 @@ mod poll;
 mod protocol;
 pub mod rate;
 mod records;
+mod renew;
 mod request;
 mod scope;
 mod shown;
@@ -46,10 +48,11 @@ pub use self::notice::{Notice, NoticeKind, Refused};
 use self::place::TaskRef;
 pub use self::protocol::{Changes, Command, Event, Found, Start};
 pub use self::records::{
-    Context, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck, Status,
-    TaskRun, Waiting,
+    Context, Ending, Execution, Firing, LogEntry, LoopMode, Mode, Origin, Phase, SafetyCheck,
+    Status, TaskRun, Waiting,
 };
-pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, is_high_risk};
+pub use self::renew::NotRenewed;
+pub use self::request::{ApiError, HttpAnswer, HttpRequest, Request, Roa, is_high_risk};
 pub(crate) use self::scope::declares_output;
 pub use self::trigger::next_firing;
 use crate::expr::Work;
@@ -171,6 +174,8 @@ pub struct Run {
     last_serial: u32,
     /// Answers that further pages are added to, and lists of requests that belong together.
     partial: HashMap<String, poll::Partial>,
+    /// Executions whose outputs wait for the parameter store.
+    reading: HashMap<String, ending::Stored>,
     is_resuming: bool,
     /// What is left to do for this event.
     work: Work,
@@ -227,6 +232,7 @@ impl Run {
             is_cancelled: false,
             next: None,
             trigger: None,
+            ending: None,
         };
         run.kept_bytes = kept::of_execution(&execution);
         run.keep(&start.template);
@@ -293,6 +299,7 @@ impl Run {
             serials: HashMap::new(),
             last_serial: 0,
             partial: HashMap::new(),
+            reading: HashMap::new(),
             is_resuming: false,
             now,
             steps: VecDeque::new(),
@@ -399,13 +406,19 @@ impl Run {
                 }
             }
             Event::Read { task, serial, result } => {
-                if self.expects(&task, serial) {
+                if let Some(execution) = ending::execution_of(&task) {
+                    if self.serials.get(&task) == Some(&serial) {
+                        self.serials.remove(&task);
+                        self.output_read(execution, result);
+                    }
+                } else if self.expects(&task, serial) {
                     self.value_read(&task, result);
                 }
             }
             Event::Notify(notice) => self.notified(&notice),
             Event::Cancel { execution } => self.cancel(&execution),
             Event::Fire { content } => self.fired(content),
+            Event::Renew { parameters } => self.renew(&parameters),
         }
     }
 
@@ -427,6 +440,7 @@ impl Run {
         if self.executions[&root].status == Status::Started {
             self.begin(&root);
         }
+        self.resume_endings();
         for id in self.active.iter().cloned().collect::<Vec<_>>() {
             match self.tasks[&id].phase {
                 Phase::Idle | Phase::Reading | Phase::Finding | Phase::Calling => self.act(&id),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::records::{Mode, Phase, Status, Waiting};
 use super::scope::get_any_case;
 use super::{Run, Step};
-use crate::template::{Action, Next};
+use crate::template::{Action, Next, Task};
 
 /// What somebody decided about an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub enum NoticeKind {
     ExecuteTask {
         /// Its name; the next one where there is none.
         name: Option<String>,
+        /// Properties in place of those that the template gives it.
+        #[serde(default)]
+        properties: Map<String, Value>,
     },
     /// In single steps: cancel the task that is under way.
     CancelTask,
@@ -96,6 +99,9 @@ impl Run {
         if execution.status.is_final() {
             return refused(&format!("the execution has ended as {}", execution.status.name()));
         }
+        if execution.is_ending() {
+            return refused("the execution is ending");
+        }
         let mode = execution.context.mode;
         match &notice.kind {
             NoticeKind::Approve
@@ -105,15 +111,21 @@ impl Run {
             NoticeKind::ExecuteTask { .. } | NoticeKind::CancelTask if mode != Mode::Debug => {
                 refused("the execution does not run in single steps")
             }
-            NoticeKind::ExecuteTask { name } => {
-                if execution.next.is_none() {
-                    return refused("a task is under way");
-                }
+            NoticeKind::ExecuteTask { name, properties } => {
+                let Some(next) = execution.next else { return refused("a task is under way") };
                 let body = self.body(execution);
-                match name {
-                    Some(name) if body.is_none_or(|body| body.find(name).is_none()) => {
-                        refused(&format!("there is no task `{name}`"))
+                let index = match (name, &body) {
+                    (None, _) => Some(next),
+                    (Some(name), body) => body.as_ref().and_then(|body| body.find(name)),
+                };
+                let task = body.as_ref().and_then(|body| body.tasks()?.get(index?));
+                match (task, name) {
+                    (Some(task), _) if !properties.is_empty() && !takes_properties(task) => {
+                        let action = task.action.name();
+                        refused(&format!("{action} takes no properties from outside"))
                     }
+                    (None, Some(name)) => refused(&format!("there is no task `{name}`")),
+                    // Behind the last task an execution ends.
                     _ => Ok(()),
                 }
             }
@@ -190,7 +202,9 @@ impl Run {
                     self.decide(&id, notice);
                 }
             }
-            NoticeKind::ExecuteTask { name } => self.step(&execution, name.as_deref()),
+            NoticeKind::ExecuteTask { name, properties } => {
+                self.step(&execution, name.as_deref(), properties);
+            }
             NoticeKind::CancelTask => {
                 for id in self.active_in(&execution) {
                     self.finish(&id, Status::Cancelled, "");
@@ -256,7 +270,8 @@ impl Run {
     /// and its tokens.
     fn retry(&mut self, id: &str) {
         let Some((execution, index)) = self.leave_failed(id, Status::Failed) else { return };
-        self.start_task(&execution, index);
+        let given = self.tasks.get(id).map(|task| task.given.clone()).unwrap_or_default();
+        self.start_task(&execution, index, given);
     }
 
     fn skip(&mut self, id: &str) {
@@ -280,7 +295,7 @@ impl Run {
     }
 
     /// In single steps: run the named task, or the next one.
-    fn step(&mut self, id: &str, name: Option<&str>) {
+    fn step(&mut self, id: &str, name: Option<&str>, properties: &Map<String, Value>) {
         let Some(execution) = self.executions.get(id) else { return };
         let named = name.and_then(|name| self.body(execution)?.find(name));
         let Some(index) = named.or(execution.next) else { return };
@@ -290,7 +305,7 @@ impl Run {
             execution.status = Status::Running;
         });
         self.refresh_above(id);
-        self.start_task(id, index);
+        self.start_task(id, index, properties.clone());
     }
 
     /// How many people have to approve a task execution, and how many have.
@@ -304,6 +319,12 @@ impl Run {
         let properties = task.properties.as_ref().and_then(Value::as_object)?;
         Some((task.approvers.len(), approvals(properties)))
     }
+}
+
+/// Whether a task works its properties out as it runs, so that others can stand in their place.
+fn takes_properties(task: &Task) -> bool {
+    !matches!(task.action, Action::Choice { .. } | Action::Pause | Action::Loop { .. })
+        && !task.action.is_trigger()
 }
 
 fn approvals(properties: &Map<String, Value>) -> usize {

@@ -94,6 +94,11 @@ pub enum Event {
         /// The body of the event.
         content: Value,
     },
+    /// An execution that waits for its trigger gets other parameters; those that are not given stay.
+    Renew {
+        /// Values by the names of parameters.
+        parameters: Map<String, Value>,
+    },
 }
 
 /// What is to be done.

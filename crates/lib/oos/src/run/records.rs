@@ -192,10 +192,42 @@ pub struct Execution {
     pub next: Option<usize>,
     /// When its trigger last fired, and fires next.
     pub trigger: Option<Firing>,
+    /// How it ends, as soon as what its outputs need was read.
+    #[serde(default)]
+    pub ending: Option<Ending>,
+}
+
+impl Execution {
+    /// Whether nothing happens in it any more but that its outputs may still be worked out.
+    pub(super) const fn is_ending(&self) -> bool {
+        self.status.is_final() || self.ending.is_some()
+    }
+}
+
+/// The end of an execution whose outputs are being worked out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// As what it ends.
+    pub status: Status,
+    /// Why, or nothing.
+    pub message: String,
+    /// What was read for them so far: kept, so that each answer is asked for once.
+    pub read: Vec<Read>,
+}
+
+/// A parameter of the parameter store that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Read {
+    /// Its name.
+    pub name: String,
+    /// Whether it is an encrypted one.
+    pub secret: bool,
+    /// Its value; nothing where it cannot be read.
+    pub value: Option<Value>,
 }
 
 /// What is known of a trigger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Firing {
     /// How often it fired.
     pub n_fired: u32,
@@ -207,6 +239,9 @@ pub struct Firing {
     pub last_status: Option<Status>,
     /// What the last child said.
     pub last_message: String,
+    /// What the last child gave back.
+    #[serde(default)]
+    pub last_outputs: Map<String, Value>,
     /// Whether a child is at work.
     pub is_firing: bool,
 }
@@ -267,6 +302,9 @@ pub struct TaskRun {
     pub message: String,
     /// Its properties, worked out, secrets masked.
     pub properties: Option<Value>,
+    /// Properties that somebody gave it in place of those of the template.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub given: Map<String, Value>,
     /// What it gave.
     pub outputs: Map<String, Value>,
     /// What it got, where the template looks into it directly.

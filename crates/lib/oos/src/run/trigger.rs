@@ -28,7 +28,7 @@ impl Run {
     }
 
     /// Wait for the next time, or end where there is none any more.
-    fn set_timer(&mut self, id: &str, properties: &Map<String, Value>) {
+    pub(super) fn set_timer(&mut self, id: &str, properties: &Map<String, Value>) {
         let Some(execution) = self.tasks.get(id).map(|task| task.execution.clone()) else {
             return;
         };
@@ -134,6 +134,7 @@ impl Run {
     pub(super) fn firing_ended(&mut self, id: &str, child: &str) {
         let Some(ended) = self.executions.get(child) else { return };
         let (status, message) = (ended.status, ended.message.clone());
+        let outputs = ended.outputs.clone();
         let Some(task) = self.tasks.get(id) else { return };
         let execution = task.execution.clone();
         let Some(here) = self.task_of(task) else { return };
@@ -145,6 +146,7 @@ impl Run {
                 firing.is_firing = false;
                 firing.last_status = Some(status);
                 firing.last_message = message;
+                firing.last_outputs = outputs;
             }
         });
         if self.is_cancelling(&execution) {

@@ -40,10 +40,15 @@ pub(crate) fn template(random: &mut Random, depth: u32, is_calm: bool) -> Value 
     let n_tasks = 1 + random.below(6);
     let names: Vec<_> = (0..n_tasks).map(|at| format!("t{at}")).collect();
     let tasks: Vec<_> = (0..n_tasks).map(|at| task(random, at, &names, depth, is_calm)).collect();
-    let outputs: Map<_, _> = names
+    let mut outputs: Map<_, _> = names
         .iter()
         .map(|name| (name.clone(), json!({"Value": format!("{{{{ {name}.o }}}}")})))
         .collect();
+    if random.one_in(2) {
+        let value = "{{ oos:kept }} {{ oos-secret:hidden }}";
+        outputs.insert("stored".to_owned(), json!({"Value": value}));
+        outputs.insert("gone".to_owned(), json!({"Value": "{{ oos:gone }}"}));
+    }
     json!({"FormatVersion": "OOS-2019-06-01", "Tasks": tasks, "Outputs": outputs})
 }
 
@@ -302,6 +307,14 @@ fn answer(world: &mut World, command: Command) -> Event {
     match command {
         Command::Call { task, serial, request } => {
             Event::Called { task, serial, result: world.answer(&request) }
+        }
+        Command::Read { task, serial, name, secret } => {
+            let result = match (name.as_str(), secret) {
+                ("kept", false) => Ok("a value".into()),
+                ("hidden", true) => Ok("a secret".into()),
+                _ => Err("there is none".to_owned()),
+            };
+            Event::Read { task, serial, result }
         }
         other => panic!("{other:?} is not asked for by these templates"),
     }
