@@ -76,7 +76,12 @@ fn expect_clean(
         };
         let left: Vec<_> = ended.left();
         match ended.status() {
-            "Success" => {}
+            "Success" => {
+                let image = ended.outputs()["imageId"].as_str().unwrap_or_default().to_owned();
+                if !left.contains(&format!("Image {image}")) {
+                    wrong.push(format!("{about}: success without an image"));
+                }
+            }
             "Failed" => {
                 n_failed += 1;
                 if !ended.message().contains("lanted") {
