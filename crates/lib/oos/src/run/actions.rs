@@ -100,9 +100,10 @@ impl Run {
     fn put_given(&self, id: &str, properties: &mut Map<String, Value>) {
         let Some(task) = self.tasks.get(id) else { return };
         let looped = task.parent.as_ref().and_then(|parent| self.tasks.get(parent));
-        for (name, value) in &looped.unwrap_or(task).given {
-            properties.retain(|own, _| !own.eq_ignore_ascii_case(name));
-            properties.insert(name.clone(), value.clone());
+        let given = &looped.unwrap_or(task).given;
+        if !given.is_empty() {
+            properties.retain(|own, _| get_any_case(given, own).is_none());
+            properties.extend(given.clone());
         }
     }
 

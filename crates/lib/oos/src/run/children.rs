@@ -156,6 +156,7 @@ impl Run {
             next: None,
             trigger: None,
             ending: None,
+            secrets: std::collections::BTreeSet::new(),
         };
         self.keep_bytes(0, super::kept::of_execution(&execution))
             .map_err(|error| format!("Parameters: {error}"))?;
@@ -211,6 +212,7 @@ impl Run {
             next: None,
             trigger: None,
             ending: None,
+            secrets: std::collections::BTreeSet::new(),
             ..parent.clone()
         };
         if turn.depth > self.settings.max_depth {

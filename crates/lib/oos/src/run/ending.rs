@@ -3,6 +3,8 @@
 //! Outputs may name the parameter store, which has to be asked: until it has answered, the execution
 //! is ending, and nothing else happens in it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::kept::of_map;
@@ -16,6 +18,10 @@ use crate::template::Type;
 /// What stands behind the identifier of an execution in what is asked for its outputs: a child has
 /// the identifier of the task execution that it came from.
 const MARK: &str = "#outputs";
+
+/// Parameters of the store that the outputs of an execution may name. Each is written down with those
+/// before it.
+const MAX_READ: usize = 100;
 
 /// A parameter of the store, and whether it is an encrypted one.
 pub(super) type Stored = (String, bool);
@@ -54,7 +60,13 @@ impl Run {
             let mut read = ending.read.iter();
             read.any(|own| own.value.is_none() && own.name == *name && own.secret == *secret)
         };
-        match self.template_outputs(id, is_unread) {
+        let outputs = match self.template_outputs(id, is_unread) {
+            Outputs::Need(_) if ending.read.len() >= MAX_READ => Outputs::TooLarge(format!(
+                "Outputs: they name more than {MAX_READ} parameters of the parameter store"
+            )),
+            outputs => outputs,
+        };
+        match outputs {
             Outputs::Known(outputs) => self.end_with(id, ending.status, &ending.message, outputs),
             Outputs::TooLarge(error) => {
                 self.log(id, None, error.as_str());
@@ -82,11 +94,12 @@ impl Run {
         let Some((name, secret)) = self.reading.remove(id) else { return };
         let ending = self.executions.get(id).and_then(|execution| execution.ending.clone());
         let Some(mut ending) = ending else { return };
-        let stored = (name.clone(), secret);
+        let stored = (name, secret);
         let kept = result.and_then(|value| {
-            self.keep_stored(stored, value.clone())?;
+            self.keep_stored(stored.clone(), value.clone())?;
             Ok(value)
         });
+        let (name, secret) = stored;
         if let Err(error) = &kept {
             self.log(id, None, format!("the outputs: the parameter {name}: {error}"));
         }
@@ -98,7 +111,12 @@ impl Run {
     pub(super) fn keep_stored(&mut self, stored: Stored, value: Value) -> Result<(), String> {
         if stored.1 {
             self.check_secrets(std::iter::once(&value))?;
-            secrets_in(&value, &mut self.secrets);
+            let mut texts = BTreeSet::new();
+            secrets_in(&value, &mut texts);
+            self.keep_bytes(0, texts.iter().map(String::len).sum())?;
+            self.secrets.extend(texts.iter().cloned());
+            let root = self.root.clone();
+            self.change_execution(&root, |root| root.secrets.extend(texts));
         }
         self.store.insert(stored, value);
         Ok(())
@@ -126,6 +144,7 @@ impl Run {
             execution.waiting = None;
             execution.next = None;
             execution.ending = None;
+            execution.secrets.clear();
             execution.ended = Some(now);
         });
         let told = match message {

@@ -9,7 +9,8 @@ use crate::expr::size;
 /// Bytes of the values that an execution keeps.
 pub(super) fn of_execution(execution: &Execution) -> usize {
     let maps = of_map(&execution.parameters).saturating_add(of_map(&execution.outputs));
-    maps.saturating_add(execution.item.as_ref().map_or(0, size))
+    let secrets = execution.secrets.iter().map(String::len).fold(0, usize::saturating_add);
+    maps.saturating_add(secrets).saturating_add(execution.item.as_ref().map_or(0, size))
 }
 
 /// Bytes of the values that a task execution keeps.

@@ -233,6 +233,7 @@ impl Run {
             next: None,
             trigger: None,
             ending: None,
+            secrets: BTreeSet::new(),
         };
         run.kept_bytes = kept::of_execution(&execution);
         run.keep(&start.template);
@@ -316,6 +317,7 @@ impl Run {
         for id in self.executions.keys().cloned().collect::<Vec<_>>() {
             self.learn_secrets(&id);
         }
+        self.secrets.extend(self.executions.values().flat_map(|own| own.secrets.iter().cloned()));
         let executions = self.executions.values().map(kept::of_execution);
         let tasks = self.tasks.values().map(kept::of_task);
         self.kept_bytes = executions.chain(tasks).fold(0, usize::saturating_add);

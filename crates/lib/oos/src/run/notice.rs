@@ -83,6 +83,9 @@ pub enum Refused {
     State(String),
 }
 
+/// Properties that a task is given from outside. The most that an action has are eleven.
+const MAX_GIVEN: usize = 100;
+
 impl Run {
     /// Whether a decision fits the state.
     ///
@@ -120,6 +123,9 @@ impl Run {
                 };
                 let task = body.as_ref().and_then(|body| body.tasks()?.get(index?));
                 match (task, name) {
+                    _ if properties.len() > MAX_GIVEN => {
+                        refused(&format!("it is given more than {MAX_GIVEN} properties"))
+                    }
                     (Some(task), _) if !properties.is_empty() && !takes_properties(task) => {
                         let action = task.action.name();
                         refused(&format!("{action} takes no properties from outside"))

@@ -71,8 +71,8 @@ impl Run {
             Some(other) => return Err(format!("Parameters must be a map, and is {}", kind(other))),
         };
         let roa = match get_any_case(properties, "URI") {
-            None | Some(Value::Null) => None,
-            Some(uri) => Some(roa(uri, properties)?),
+            Some(uri) if !uri.is_null() && *uri != "" => Some(roa(uri, properties)?),
+            _ => None,
         };
         self.request_of(
             id,
@@ -299,8 +299,8 @@ fn judge(work: &Work, properties: &Map<String, Value>, body: &Value) -> Result<V
 }
 
 fn roa(uri: &Value, properties: &Map<String, Value>) -> Result<Roa, String> {
-    let method = get_any_case(properties, "Method")
-        .map_or_else(|| "GET".to_owned(), |method| text(method).to_ascii_uppercase());
+    let method = get_any_case(properties, "Method").map(|method| text(method).to_ascii_uppercase());
+    let method = method.filter(|method| !method.is_empty()).unwrap_or_else(|| "GET".to_owned());
     let headers = match get_any_case(properties, "Headers") {
         Some(Value::Object(map)) => {
             map.iter().map(|(name, value)| (name.clone(), text(value).into_owned())).collect()

@@ -7,6 +7,8 @@
 //! A task execution is also `Pending` while nothing of it has begun, and `Skipped` at its end. Final
 //! states never change.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -195,6 +197,10 @@ pub struct Execution {
     /// How it ends, as soon as what its outputs need was read.
     #[serde(default)]
     pub ending: Option<Ending>,
+    /// Texts of encrypted parameters that were read, while it has not ended: what is shown of a run
+    /// that is loaded again is masked by them. Only the root has them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub secrets: BTreeSet<String>,
 }
 
 impl Execution {
@@ -211,7 +217,7 @@ pub struct Ending {
     pub status: Status,
     /// Why, or nothing.
     pub message: String,
-    /// What was read for them so far: kept, so that each answer is asked for once.
+    /// What was read for them so far: kept, so that a run which is killed at each of them gets on.
     pub read: Vec<Read>,
 }
 

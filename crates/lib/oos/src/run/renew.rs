@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::notice::Refused;
 use super::records::Phase;
 use super::scope::{TaskScope, of_execution};
+use super::trigger::is_first;
 use super::{Run, next_firing};
+use crate::expr::EvalError;
 use crate::parameters::{self, ParameterError};
 use crate::template::Action;
 
@@ -34,7 +36,8 @@ impl Run {
     ///
     /// `Refused` where no trigger waits, `Parameters` where they do not fit.
     pub fn check_renewal(&self, given: &Map<String, Value>) -> Result<(), NotRenewed> {
-        if self.root().trigger.as_ref().and_then(|firing| firing.waits()).is_none() {
+        let waits = self.root().trigger.as_ref().and_then(|firing| firing.waits()).is_some();
+        if !waits || self.root().is_ending() {
             let told = "only an execution that waits for its trigger takes other parameters";
             return Err(Refused::State(told.to_owned()).into());
         }
@@ -50,12 +53,13 @@ impl Run {
         let Ok(Renewed { parameters, timer }) = self.renewed(given) else { return };
         self.change_execution(&root, |execution| execution.parameters = parameters);
         self.learn_secrets(&root);
+        self.set_role(&root);
         self.log(&root, None, "has other parameters from the next firing on");
         let Some(id) = timer else { return };
         let Some(here) = self.tasks.get(&id).and_then(|task| self.task_of(task)) else { return };
         self.change(&id, |task| task.properties = None);
         if let Some(properties) = self.properties(&id, &here) {
-            self.set_timer(&id, &properties);
+            self.set_timer(&id, &properties, self.now);
         }
     }
 
@@ -88,16 +92,21 @@ impl Run {
             }
             let properties = |execution: &super::Execution| {
                 let scope = TaskScope::new(self, execution, None, task.created);
-                scope.value(&here.properties).map_err(|error| error.to_string())
+                scope.value(&here.properties)
             };
             let mut other = root.clone();
             parameters.clone_into(&mut other.parameters);
-            let (before, after) = (properties(root), properties(&other)?);
-            if before.as_ref() == Ok(&after) {
+            let after = match properties(&other) {
+                Ok(Value::Object(after)) => after,
+                // What the store has is not known here: it is read when they count.
+                Err(EvalError::NeedsStore { .. }) => return Ok(Some(id)),
+                Ok(_) => return Ok(None),
+                Err(error) => return Err(error.to_string()),
+            };
+            if matches!(properties(root), Ok(Value::Object(before)) if before == after) {
                 return Ok(None);
             }
-            let Value::Object(after) = after else { return Ok(None) };
-            next_firing(&after, self.now, root.created, false)?;
+            next_firing(&after, self.now, self.now, is_first(root))?;
             return Ok(Some(id));
         }
         Ok(None)

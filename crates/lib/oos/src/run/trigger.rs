@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::records::{Firing, Origin, Phase, Status, Waiting};
+use super::records::{Execution, Firing, Origin, Phase, Status, Waiting};
 use super::scope::get_any_case;
 use super::{Found, Run, Step, TaskRef};
 use crate::template::Action;
@@ -22,21 +22,24 @@ impl Run {
             execution.trigger.get_or_insert_with(Firing::default);
         });
         if matches!(here.action, Action::TimerTrigger) {
-            return self.set_timer(id, &properties);
+            let begun = self.executions.get(&execution).map_or(self.now, |own| own.created);
+            return self.set_timer(id, &properties, begun);
         }
         self.hold(id, Waiting::Trigger);
     }
 
-    /// Wait for the next time, or end where there is none any more.
-    pub(super) fn set_timer(&mut self, id: &str, properties: &Map<String, Value>) {
+    /// Wait for the next time, or end where there is none any more. A first rate counts from `begun`.
+    pub(super) fn set_timer(
+        &mut self,
+        id: &str,
+        properties: &Map<String, Value>,
+        begun: Timestamp,
+    ) {
         let Some(execution) = self.tasks.get(id).map(|task| task.execution.clone()) else {
             return;
         };
-        let firing = self.executions.get(&execution).and_then(|own| own.trigger.clone());
-        let begun = self.executions.get(&execution).map_or(self.now, |own| own.created);
-        let is_first = firing.as_ref().is_none_or(|firing| firing.n_fired == 0);
-        let next = next_firing(properties, self.now, begun, is_first);
-        match next {
+        let Some(own) = self.executions.get(&execution) else { return };
+        match next_firing(properties, self.now, begun, is_first(own)) {
             Ok(Some(at)) => {
                 self.phase(id, Phase::Until(at));
                 self.change_execution(&execution, |execution| {
@@ -134,7 +137,11 @@ impl Run {
     pub(super) fn firing_ended(&mut self, id: &str, child: &str) {
         let Some(ended) = self.executions.get(child) else { return };
         let (status, message) = (ended.status, ended.message.clone());
-        let outputs = ended.outputs.clone();
+        // Only shown, and so without secrets.
+        let outputs = match self.mask(&Value::Object(ended.outputs.clone())) {
+            Value::Object(outputs) => outputs,
+            _ => Map::new(),
+        };
         let Some(task) = self.tasks.get(id) else { return };
         let execution = task.execution.clone();
         let Some(here) = self.task_of(task) else { return };
@@ -155,7 +162,7 @@ impl Run {
         match &here.action {
             Action::TimerTrigger => {
                 if let Some(properties) = self.properties(id, &here) {
-                    self.set_timer(id, &properties);
+                    self.set_timer(id, &properties, self.now);
                 }
             }
             _ => self.hold(id, Waiting::Trigger),
@@ -173,6 +180,11 @@ impl Run {
         self.tasks.retain(|id, _| !below(id));
         self.latest.retain(|id, _| !below(id));
     }
+}
+
+/// Whether the trigger of an execution has not fired yet.
+pub(super) fn is_first(execution: &Execution) -> bool {
+    execution.trigger.as_ref().is_none_or(|firing| firing.n_fired == 0)
 }
 
 /// When a timer fires next after `now`. None where that is after its end.

@@ -260,6 +260,7 @@ pub(crate) fn play(seed: u64, text: &str, kills: Kills, mut order: Option<Random
     let mut stored = Stored::default();
     let mut run = Run::new(start, Settings::default(), now).unwrap();
     let mut ended = BTreeMap::new();
+    let mut has_read_secret = false;
     let mut commands: VecDeque<_> = run.advance(now, Event::Begin).into();
     for n_events in 0.. {
         assert!(n_events < 20_000, "seed {seed}: the run does not end\n{text}");
@@ -281,6 +282,8 @@ pub(crate) fn play(seed: u64, text: &str, kills: Kills, mut order: Option<Random
             if run.is_over() {
                 break;
             }
+            let shown = run.mask(&json!("a secret"));
+            assert!(!has_read_secret || shown == "****", "seed {seed}: {shown} is shown\n{text}");
         }
         let at = match &mut order {
             Some(random) => random.below(u64::try_from(commands.len()).unwrap()),
@@ -297,6 +300,8 @@ pub(crate) fn play(seed: u64, text: &str, kills: Kills, mut order: Option<Random
         } else {
             decide(&run)
         };
+        has_read_secret |=
+            matches!(&event, Event::Read { result: Ok(value), .. } if value == "a secret");
         commands.extend(run.advance(now, event));
     }
     let root = run.root();
