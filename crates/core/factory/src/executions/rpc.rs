@@ -125,11 +125,20 @@ fn of_call(error: CallError) -> ApiError {
         CallError::Api { status, code, message, request_id, .. } => {
             ApiError { status, code, message, request_id }
         }
-        // Nobody knows whether the call was made: like an answer of the server's that it broke.
+        // Like an answer of the server's that it broke: to be made again.
         error @ (CallError::Transport { .. } | CallError::Answer { .. }) => {
             ApiError { status: 503, ..refused("ServiceUnavailable", error.to_string()) }
         }
         error => refused("InvalidRequest", error.to_string()),
+    }
+}
+
+/// Whether a call that failed so may have been made.
+fn is_unknown(error: &CallError) -> bool {
+    match error {
+        CallError::Transport { is_unsent, .. } => !is_unsent,
+        CallError::Answer { .. } => true,
+        _ => false,
     }
 }
 
@@ -139,27 +148,34 @@ enum Call {
     Path(PathCall),
 }
 
+/// The answer to a call that nobody answered, and that may not be made again.
+fn unanswered(request: &Request, error: &CallError) -> ApiError {
+    let told = format!("{error}; {} takes no token: whether it was done is not known", request.api);
+    refused("Interrupted", told)
+}
+
 /// The parameters of an RPC operation.
-fn rpc(request: &Request) -> Result<Vec<(String, String)>, ApiError> {
+fn rpc(request: &Request) -> Vec<(String, String)> {
     let mut pairs = wire::pairs(&request.service, &request.api, &request.parameters);
     let takes_token = wire::takes_token(&request.service, &request.api);
-    if request.is_repeated && !only_reads(&request.api) && !takes_token {
-        return Err(interrupted(request));
-    }
     if takes_token && !pairs.iter().any(|(name, _)| name == "ClientToken") {
         pairs.push(("ClientToken".to_owned(), request.token.clone()));
     }
-    Ok(pairs)
+    pairs
+}
+
+/// Whether a call may be made twice with the effect of one.
+fn is_repeatable(request: &Request) -> bool {
+    match &request.roa {
+        Some(roa) => ["GET", "HEAD"].contains(&roa.method.as_str()),
+        None => only_reads(&request.api) || wire::takes_token(&request.service, &request.api),
+    }
 }
 
 /// The call of an operation with a path, whose parameters are those of the query as they are named.
-fn by_path(request: &Request, roa: &Roa, version: &str) -> Result<PathCall, ApiError> {
-    let reads = ["GET", "HEAD"].contains(&roa.method.as_str());
-    if request.is_repeated && !reads {
-        return Err(interrupted(request));
-    }
+fn by_path(request: &Request, roa: &Roa, version: &str) -> PathCall {
     let pair = |(name, value): (&String, &_)| (name.clone(), text(value).into_owned());
-    Ok(PathCall {
+    PathCall {
         action: request.api.clone(),
         version: version.to_owned(),
         method: roa.method.clone(),
@@ -167,7 +183,7 @@ fn by_path(request: &Request, roa: &Roa, version: &str) -> Result<PathCall, ApiE
         query: request.parameters.iter().map(pair).collect(),
         headers: roa.headers.clone(),
         body: roa.body.clone(),
-    })
+    }
 }
 
 impl Caller for RpcCaller {
@@ -181,9 +197,12 @@ impl Caller for RpcCaller {
                 let told = format!("kiln does not know the product {}", request.service);
                 return Err(refused("NotSupported", told));
             };
+            if request.is_repeated && !is_repeatable(request) {
+                return Err(interrupted(request));
+            }
             let call = match &request.roa {
-                None => Call::Rpc(rpc(request)?),
-                Some(roa) => Call::Path(by_path(request, roa, version)?),
+                None => Call::Rpc(rpc(request)),
+                Some(roa) => Call::Path(by_path(request, roa, version)),
             };
             let client = self.client(request)?;
             let api = request.api.clone();
@@ -192,6 +211,9 @@ impl Caller for RpcCaller {
                 Call::Path(call) => client.call_path(call),
             };
             match tokio::task::spawn_blocking(call).await {
+                Ok(Err(error)) if is_unknown(&error) && !is_repeatable(request) => {
+                    Err(unanswered(request, &error))
+                }
                 Ok(answer) => answer.map_err(of_call),
                 Err(error) => Err(refused("InternalError", error.to_string())),
             }
@@ -367,6 +389,34 @@ mod tests {
         assert_eq!(error.code, "Interrupted");
         assert_eq!(call(&caller, &again("GET")).await, Ok(json!({})));
         assert_eq!(server.join().unwrap().3, Ok(()));
+    }
+
+    /// Faults planted: an answer that a gateway broke, a text that is no JSON, and nobody listening.
+    #[tokio::test]
+    async fn what_may_have_been_done_is_not_done_again() {
+        let (caller, server) = serve(502, "bad gateway");
+        let error = call(&caller, &request("CS", "POST", "/clusters")).await.unwrap_err();
+        assert_eq!((error.status, error.code.as_str()), (0, "Interrupted"), "{error}");
+        assert_eq!(server.join().unwrap().3, Ok(()));
+        // The same of an operation without a path and without a token, and of one that reads.
+        for (api, told) in
+            [("RebootInstance", (0, "Interrupted")), ("DescribeX", (503, "ServiceUnavailable"))]
+        {
+            let (caller, server) = serve(400, "what?");
+            let sent = Request { api: api.to_owned(), roa: None, ..request("ECS", "", "") };
+            let error = call(&caller, &sent).await.unwrap_err();
+            assert_eq!((error.status, error.code.as_str()), told, "{error}");
+            assert_eq!(server.join().unwrap().3, Ok(()));
+        }
+        let (caller, server) = serve(200, "<done/>");
+        assert_eq!(call(&caller, &request("CS", "POST", "/clusters")).await, Ok(json!("<done/>")));
+        assert_eq!(server.join().unwrap().3, Ok(()));
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let endpoint = Some(format!("http://{free}"));
+        let settings = RpcSettings { endpoint, allowed_hosts: Vec::new() };
+        let caller = RpcCaller::new(settings, Credentials::new("id", "secret", None)).unwrap();
+        let error = call(&caller, &request("CS", "POST", "/clusters")).await.unwrap_err();
+        assert_eq!(error.status, 503, "{error}");
     }
 
     #[tokio::test]

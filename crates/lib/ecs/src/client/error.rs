@@ -33,6 +33,8 @@ pub enum CallError {
         endpoint: String,
         /// What failed.
         why: String,
+        /// Whether nothing of the call was sent.
+        is_unsent: bool,
     },
     /// The answer is not one of this API.
     #[error("the answer cannot be read (status {status}): {why}")]
@@ -72,7 +74,15 @@ impl CallError {
     }
 
     pub(super) fn transport(endpoint: &str, error: &ureq::Error) -> Self {
-        Self::Transport { endpoint: endpoint.to_owned(), why: error.to_string() }
+        let is_unsent = match error {
+            ureq::Error::ConnectionFailed | ureq::Error::HostNotFound => true,
+            ureq::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            ureq::Error::Timeout(what) => {
+                matches!(what, ureq::Timeout::Resolve | ureq::Timeout::Connect)
+            }
+            _ => false,
+        };
+        Self::Transport { endpoint: endpoint.to_owned(), why: error.to_string(), is_unsent }
     }
 
     /// The error that an answer tells of.

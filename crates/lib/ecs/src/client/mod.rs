@@ -163,7 +163,7 @@ impl Client {
         }
         let transport =
             |error: ureq::Error| CallError::transport(&self.endpoint.to_string(), &error);
-        let unsent = |error: ureq::http::Error| transport(error.into());
+        let unsent = |error: ureq::http::Error| CallError::Setting(error.to_string());
         // Where there is none, POST and PUT say so, and the others do not speak of it.
         let sent = match body.is_empty() && !["POST", "PUT", "PATCH"].contains(method) {
             true => self.agent.run(request.body(()).map_err(unsent)?),

@@ -85,6 +85,9 @@ impl Client {
             let told = format!("`{}` is none of {}", call.method, METHODS.join(", "));
             return Err(CallError::Setting(told));
         };
+        if method == "HEAD" && !call.body.is_empty() {
+            return Err(CallError::Setting("a call by HEAD has no body".to_owned()));
+        }
         let (path, query) = call.target()?;
         let what = super::What { method, path: &path, query: &query, body: &call.body };
         let headers = self.sign_v3(&call.action, &call.version, &what, call.headers()?)?;
@@ -96,10 +99,16 @@ impl Client {
     }
 }
 
-/// What an answer says: any JSON. Products of this style write their errors in either case.
+/// What an answer says: any JSON, or a text that is none. Products of this style write their errors in either case.
 fn read(status: u16, body: &[u8]) -> Result<Value, CallError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|_| CallError::Answer { status, why: "it is not JSON".to_owned() })?;
+    let value = match serde_json::from_slice(body) {
+        Ok(value) => value,
+        // It was done, whatever is said of it.
+        Err(_) if (200..300).contains(&status) => {
+            return Ok(Value::from(String::from_utf8_lossy(body).into_owned()));
+        }
+        Err(_) => return Err(CallError::Answer { status, why: "it is not JSON".to_owned() }),
+    };
     if (200..300).contains(&status) {
         return Ok(value);
     }
