@@ -37,6 +37,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "records", include_str!("../migrations/0002_records.sql")),
     (3, "oos", include_str!("../migrations/0003_oos.sql")),
     (4, "favorites", include_str!("../migrations/0004_favorites.sql")),
+    (5, "resources", include_str!("../migrations/0005_resources.sql")),
 ];
 
 /// Which SQL the database speaks, where the two differ.

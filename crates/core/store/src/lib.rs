@@ -30,8 +30,7 @@ pub use database::{Database, Dialect, Writer};
 pub use error::StoreError;
 pub use executions::{
     Batch, Committer, Depth, ExecutionChange, ExecutionQuery, ExecutionRow, ExecutionSort,
-    Executions, LogQuery, LogRow, Logs, Looped, Stored, TaskExecutionQuery, TaskExecutionSort,
-    TaskRow,
+    Executions, LogQuery, LogRow, Logs, Stored, TaskExecutionQuery, TaskExecutionSort, TaskRow,
 };
 pub use journal::Journal;
 pub use listing::{Listing, PageOf};

@@ -31,6 +31,19 @@ pub(super) fn starter(caller: &accounts::Caller) -> String {
     if caller.user == ROOT { caller.account.clone() } else { caller.user.clone() }
 }
 
+/// Whether a caller may say with what parameters an execution goes on: its calls are made with the
+/// rights of `executed_by`, who started it, so that nobody else but the account itself may.
+///
+/// # Errors
+///
+/// `Forbidden.RAM`.
+pub(super) fn may_give(caller: &accounts::Caller, executed_by: &str) -> Result<(), Refusal> {
+    match caller.user == ROOT || starter(caller) == executed_by {
+        true => Ok(()),
+        false => Err(AuthError::Forbidden.into()),
+    }
+}
+
 /// Answers calls by the actions of [`Service`].
 #[derive(Debug)]
 pub(crate) struct InProcess {
@@ -201,6 +214,21 @@ mod tests {
             role: role.to_owned(),
             token: "t".to_owned(),
             is_repeated: false,
+        }
+    }
+
+    /// Near miss planted: a user who is named like the account.
+    #[test]
+    fn only_who_started_an_execution_and_the_account_give_it_parameters() {
+        let caller = |user: &str| accounts::Caller::new("1".into(), user.into(), Vec::new());
+        for (user, executed_by, may) in [
+            ("admin", "admin", true),
+            ("other", "admin", false),
+            (ROOT, "admin", true),
+            (ROOT, "1", true),
+            ("other", "1", false),
+        ] {
+            assert_eq!(may_give(&caller(user), executed_by).is_ok(), may, "{user}, {executed_by}");
         }
     }
 

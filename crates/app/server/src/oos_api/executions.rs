@@ -15,7 +15,7 @@ use super::request::{
     self, SortOrder, bound, client_token, needed, needed_list, object, put, read, region, time,
 };
 use super::view::{Shown, template_id, template_owner};
-use super::{caller, errors, library, tasks};
+use super::{caller, errors, library};
 use crate::ecs::Call;
 
 /// Executions that one request deletes.
@@ -321,7 +321,7 @@ async fn listed(call: &Call<'_>, rows: &[ExecutionRow]) -> Result<Vec<Value>, Ap
     let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let counters = records.counters(&ids).await.map_err(errors::store)?;
     let current = records.current_tasks(&ids).await.map_err(errors::store)?;
-    let mut resources = tasks::resource_status(call, &ids).await?;
+    let mut resources = records.resources(&ids).await.map_err(errors::store)?;
     let mut shown = Vec::with_capacity(rows.len());
     for row in rows {
         let view = super::view::read(&row.view)?;
@@ -396,6 +396,9 @@ pub(super) async fn update_execution(call: &Call<'_>) -> Result<Value, ApiError>
     let row = row(call, id).await?;
     call.allowed(&row.region, &format!("execution/{id}"))?;
     let parameters = object("Parameters", request.parameters.as_ref())?;
+    if !parameters.is_empty() {
+        caller::may_give(call.caller, &row.executed_by)?;
+    }
     if let Some(tags) = &request.tags {
         request::tags(tags)?;
     }

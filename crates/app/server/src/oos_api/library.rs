@@ -1,6 +1,7 @@
 //! Where templates and parameters are found: an account's own in the store, and what kiln ships.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kiln_ecs::error::ApiError;
 use kiln_factory::executions::{Later, Library, Shelf};
@@ -143,18 +144,35 @@ impl Library for StoreLibrary {
         secret: bool,
     ) -> Later<'a, Result<Value, String>> {
         Box::pin(async move {
-            match self.parameters.get(account, secret, name, None).await {
-                Ok(Some((row, Some(version)))) => Ok(value_of(&row.kind, &version.value)),
-                Ok(_) => Err(format!("there is no parameter `{name}`")),
-                Err(error) => {
-                    let told = &error as &dyn std::error::Error;
-                    tracing::error!(error = told, "a parameter cannot be read");
-                    Err("the parameter cannot be read now".to_owned())
+            let mut waits = WAITS.iter();
+            loop {
+                match self.parameters.get(account, secret, name, None).await {
+                    Ok(Some((row, Some(version)))) => {
+                        return Ok(value_of(&row.kind, &version.value));
+                    }
+                    Ok(_) => return Err(format!("there is no parameter `{name}`")),
+                    Err(error) => {
+                        let told = &error as &dyn std::error::Error;
+                        tracing::error!(error = told, "a parameter cannot be read");
+                    }
+                }
+                // A database that is away for a moment is no reason to take a value for none.
+                match waits.next() {
+                    Some(wait) => tokio::time::sleep(*wait).await,
+                    None => return Err("the parameter cannot be read now".to_owned()),
                 }
             }
         })
     }
 }
+
+/// Waits before a parameter is read again.
+const WAITS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
 
 /// The value that a template sees: of a `StringList`, what stands between the commas.
 fn value_of(kind: &str, value: &str) -> Value {

@@ -73,6 +73,9 @@ pub(super) async fn notify_execution(call: &Call<'_>) -> Result<Value, ApiError>
     let kind = request.kind()?;
     let own = row(call, id).await?;
     call.allowed(&own.region, &format!("execution/{id}"))?;
+    if matches!(&kind, NoticeKind::ExecuteTask { properties, .. } if !properties.is_empty()) {
+        caller::may_give(call.caller, &own.executed_by)?;
+    }
     let mut tasks =
         request::list("TaskExecutionIds", request.task_execution_ids.as_ref(), MAX_TASKS)?;
     tasks.extend(request.task_execution_id);

@@ -49,6 +49,7 @@ pub(super) async fn list_task_executions(call: &Call<'_>) -> Result<Value, ApiEr
         status: request.status.map(|status| status.name().to_owned()),
         parent: request.parent_task_execution_id,
         include_items: request.include_child_task_execution,
+        only_resources: false,
         created_from: bound("StartDateAfter", request.start_date_after.as_ref(), false)?,
         created_to: bound("StartDateBefore", request.start_date_before.as_ref(), true)?,
         ended_from: bound("EndDateAfter", request.end_date_after.as_ref(), false)?,
@@ -115,7 +116,7 @@ pub(super) async fn list_resource_execution_status(call: &Call<'_>) -> Result<Va
     let query = TaskExecutionQuery {
         account: call.account().to_owned(),
         execution: Some(id.to_owned()),
-        include_items: true,
+        only_resources: true,
         is_ascending: true,
         page,
         ..TaskExecutionQuery::default()
@@ -123,11 +124,10 @@ pub(super) async fn list_resource_execution_status(call: &Call<'_>) -> Result<Va
     let records = call.oos().executions.records();
     let page = records.list_tasks(&query).await.map_err(errors::store)?;
     let mut found = Vec::new();
-    for row in page.items.iter().filter(|row| !row.parent.is_empty()) {
+    for row in &page.items {
         let view: TaskView = view::read(&row.view)?;
-        let Some(resource) = view.item.as_ref().and_then(resource_id) else { continue };
         found.push(json!({
-            "ResourceId": resource,
+            "ResourceId": row.resource,
             "ExecutionId": view.execution,
             "ExecutionTime": time(view.created),
             "Status": view.status.name(),
@@ -139,60 +139,4 @@ pub(super) async fn list_resource_execution_status(call: &Call<'_>) -> Result<Va
     answer.insert("MaxResults".to_owned(), Value::from(limit));
     put(&mut answer, "NextToken", page.next);
     Ok(Value::Object(answer))
-}
-
-/// How many of the resources that executions work on stand where, by execution: of the loops whose
-/// items all are resources.
-pub(super) async fn resource_status(
-    call: &Call<'_>,
-    executions: &[String],
-) -> Result<BTreeMap<String, BTreeMap<String, u64>>, ApiError> {
-    let records = call.oos().executions.records();
-    let mut all: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-    for own in records.loops(executions).await.map_err(errors::store)? {
-        let view: TaskView = view::read(&own.task.view)?;
-        let items = view.looped.as_ref().and_then(|looped| looped.get("Items")?.as_array());
-        let is_of_resources =
-            items.is_some_and(|items| items.iter().all(|item| resource_id(item).is_some()));
-        if is_of_resources {
-            let counts = all.entry(own.task.execution).or_default();
-            for (status, n) in own.counts {
-                let count = counts.entry(status).or_insert(0);
-                *count = count.saturating_add(n);
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// The identifier of a resource in an item: `i-…`, or an object that has one.
-fn resource_id(item: &Value) -> Option<&str> {
-    let text = match item {
-        Value::Object(map) => ["InstanceId", "ImageId", "DiskId", "SnapshotId", "ResourceId"]
-            .iter()
-            .find_map(|name| map.get(*name)?.as_str())?,
-        other => other.as_str()?,
-    };
-    let (kind, rest) = text.split_once('-')?;
-    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    (kind.len() <= 4 && is_word(kind) && is_word(rest)).then_some(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resources_are_told_from_other_items() {
-        for (item, found) in [
-            (json!("i-bp1"), Some("i-bp1")),
-            (json!({"InstanceId": "i-1", "x": 1}), Some("i-1")),
-            (json!("sg-1"), Some("sg-1")),
-            (json!("one"), None),
-            (json!("cn-hangzhou-a"), None),
-            (json!(5), None),
-        ] {
-            assert_eq!(resource_id(&item), found, "{item}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ use kiln_oos::run::{Execution, Run, TaskRun};
 use kiln_store::{ExecutionRow, TaskRow};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::view::{ExecutionView, TaskView};
 use super::{Failure, Result};
@@ -50,6 +51,7 @@ pub(super) fn task(run: &Run, own: &TaskRun) -> Result<TaskRow> {
         parent: view.parent.clone(),
         name: view.name.clone(),
         action: view.action.clone(),
+        resource: resource(&view).unwrap_or_default().to_owned(),
         status: view.status.name().to_owned(),
         position: place(own),
         created: nanoseconds(own.created),
@@ -72,6 +74,25 @@ fn place(own: &TaskRun) -> i64 {
     ordinal.saturating_mul(ITEMS).saturating_add(item)
 }
 
+/// The resource that an item of a loop is.
+fn resource(task: &TaskView) -> Option<&str> {
+    let item = task.item.as_ref().filter(|_| !task.parent.is_empty())?;
+    resource_id(item)
+}
+
+/// The identifier of a resource in an item: `i-…`, or an object that has one.
+fn resource_id(item: &Value) -> Option<&str> {
+    let text = match item {
+        Value::Object(map) => ["InstanceId", "ImageId", "DiskId", "SnapshotId", "ResourceId"]
+            .iter()
+            .find_map(|name| map.get(*name)?.as_str())?,
+        other => other.as_str()?,
+    };
+    let (kind, rest) = text.split_once('-')?;
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    (kind.len() <= 4 && rest.len() <= 64 && is_word(kind) && is_word(rest)).then_some(text)
+}
+
 /// A record of the store.
 pub(super) fn read<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
     serde_json::from_str(text)
@@ -80,4 +101,25 @@ pub(super) fn read<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
 
 fn json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Failure::Records(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn resources_are_told_from_other_items() {
+        for (item, found) in [
+            (json!("i-bp1"), Some("i-bp1")),
+            (json!({"InstanceId": "i-1", "x": 1}), Some("i-1")),
+            (json!("sg-1"), Some("sg-1")),
+            (json!("one"), None),
+            (json!("cn-hangzhou-a"), None),
+            (json!(5), None),
+        ] {
+            assert_eq!(resource_id(&item), found, "{item}");
+        }
+    }
 }

@@ -523,8 +523,8 @@ impl Executions {
     ///
     /// Where the database cannot be written; what was forgotten before stays forgotten.
     pub async fn forget_before(&self, time: Timestamp) -> Result<u64> {
-        /// Of one transaction, which others wait for.
-        const AT_ONCE: u32 = 200;
+        /// Of one transaction, which others wait for: one may have a hundred thousand rows.
+        const AT_ONCE: u32 = 10;
         let mut forgotten = 0_u64;
         loop {
             match self.inner.records.forget_before(rows::nanoseconds(time), AT_ONCE).await? {

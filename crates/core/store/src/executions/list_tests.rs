@@ -203,6 +203,7 @@ async fn tasks(database: Database) {
         parent: "e.t0002".into(),
         position: n,
         status: status.into(),
+        resource: if n < 3 { format!("i-{n}") } else { String::new() },
         ..task(&format!("e.t0002.{n:04}"))
     };
     let batch = Batch {
@@ -218,6 +219,7 @@ async fn tasks(database: Database) {
             },
             item(1, "Success"),
             item(2, "Failed"),
+            item(3, "Failed"),
         ],
         ..step("e", &lease)
     };
@@ -235,12 +237,13 @@ async fn tasks(database: Database) {
         (TaskExecutionQuery { execution: some("e"), ..all() }, &["e.t0001", "e.t0002"]),
         (
             TaskExecutionQuery { parent: some("e.t0002"), ..all() },
-            &["e.t0002.0001", "e.t0002.0002"],
+            &["e.t0002.0001", "e.t0002.0002", "e.t0002.0003"],
         ),
         (
             TaskExecutionQuery { include_items: true, ..all() },
-            &["e.t0002.0001", "e.t0002.0002", "e.t0001", "e.t0002"],
+            &["e.t0002.0001", "e.t0002.0002", "e.t0002.0003", "e.t0001", "e.t0002"],
         ),
+        (TaskExecutionQuery { only_resources: true, ..all() }, &["e.t0002.0001", "e.t0002.0002"]),
         (TaskExecutionQuery { id: some("e.t0002.0002"), ..all() }, &["e.t0002.0002"]),
         (TaskExecutionQuery { name: some("two"), ..all() }, &["e.t0002"]),
         (TaskExecutionQuery { action: some("ACS::Pause"), ..all() }, &["e.t0001"]),
@@ -259,7 +262,7 @@ async fn tasks(database: Database) {
         assert_eq!((ids.as_slice(), found.total), (*expected, expected.len() as u64), "{query:?}");
     }
     let mut query = TaskExecutionQuery { include_items: true, ..all() };
-    query.page.limit = 3;
+    query.page.limit = 4;
     query.page.after = executions.list_tasks(&query).await.unwrap().next;
     let second = executions.list_tasks(&query).await.unwrap();
     assert_eq!((second.items.len(), second.items[0].id.as_str()), (1, "e.t0002"));
@@ -272,11 +275,9 @@ async fn tasks(database: Database) {
     let current = executions.current_tasks(&of).await.unwrap();
     let current: Vec<&str> = current.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(current, ["e.t0002", "f.t0001"]);
-    let loops = executions.loops(&["e".into(), "f".into()]).await.unwrap();
-    let shown: Vec<_> = loops.iter().map(|own| (own.task.id.as_str(), &own.counts)).collect();
+    let resources = executions.resources(&["e".into(), "f".into()]).await.unwrap();
     let counts = [("Failed".to_owned(), 1), ("Success".to_owned(), 1)].into();
-    assert_eq!(shown, [("e.t0002", &counts)], "f has none");
-    assert_eq!(loops[0].task.view, "view of e.t0002");
+    assert_eq!(resources, [("e".to_owned(), counts)].into(), "f has none");
 }
 
 /// Near miss planted: an execution whose identifier begins like another's.

@@ -115,6 +115,8 @@ pub struct TaskExecutionQuery {
     pub parent: Option<String>,
     /// Whether items of looped tasks are listed too. They are when `id` or `parent` is set.
     pub include_items: bool,
+    /// Whether only those are listed that are items of loops and resources.
+    pub only_resources: bool,
     /// Made then or later.
     pub created_from: Option<i64>,
     /// Made then or earlier.
@@ -129,15 +131,6 @@ pub struct TaskExecutionQuery {
     pub is_ascending: bool,
     /// Which page.
     pub page: PageOf,
-}
-
-/// A looped task, and how many of its items have which status.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Looped {
-    /// The task.
-    pub task: TaskRow,
-    /// Its items by status.
-    pub counts: BTreeMap<String, u64>,
 }
 
 /// Which lines of a log are read.
@@ -190,7 +183,7 @@ const EXECUTION: [&str; 19] = [
 ];
 
 /// The columns of a task as [`task`] reads them.
-const TASK: [&str; 12] = [
+const TASK: [&str; 13] = [
     "id",
     "execution",
     "root",
@@ -198,6 +191,7 @@ const TASK: [&str; 12] = [
     "parent",
     "name",
     "action",
+    "resource",
     "status",
     "position",
     "created",
@@ -285,7 +279,9 @@ impl Executions {
         filter.some("parent = {}", query.parent.as_ref());
         filter.between("created", query.created_from, query.created_to);
         filter.between("ended", query.ended_from, query.ended_to);
-        if !(query.include_items || query.id.is_some() || query.parent.is_some()) {
+        if query.only_resources {
+            filter.only("resource > ''");
+        } else if !(query.include_items || query.id.is_some() || query.parent.is_some()) {
             filter.only("parent = ''");
         }
         let key = match query.sort {
@@ -349,11 +345,31 @@ impl Executions {
         &self,
         executions: &[String],
     ) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
+        self.count("parent = ''", executions).await
+    }
+
+    /// How many of the resources that are items of loops have which status, by execution.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable`, `Refused`.
+    pub async fn resources(
+        &self,
+        executions: &[String],
+    ) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
+        self.count("resource > ''", executions).await
+    }
+
+    async fn count(
+        &self,
+        which: &str,
+        executions: &[String],
+    ) -> Result<BTreeMap<String, BTreeMap<String, u64>>, StoreError> {
         let mut counters: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         for chunk in chunks(executions) {
             let sql = format!(
                 "SELECT execution, status, COUNT(*) FROM oos_tasks \
-                 WHERE parent = '' AND execution IN ({}) GROUP BY execution, status",
+                 WHERE {which} AND execution IN ({}) GROUP BY execution, status",
                 numbers(1, chunk.len())
             );
             let values: Vec<Value<'_>> = chunk.iter().map(Value::from).collect();
@@ -365,62 +381,21 @@ impl Executions {
         Ok(counters)
     }
 
-    /// The looped tasks of executions, without records, each with how many of its items have which
-    /// status. One whose items have not begun is left out.
-    ///
-    /// # Errors
-    ///
-    /// `Unavailable`, `Refused`.
-    pub async fn loops(&self, executions: &[String]) -> Result<Vec<Looped>, StoreError> {
-        let mut loops = Vec::new();
-        for chunk in chunks(executions) {
-            let of = numbers(1, chunk.len());
-            let values: Vec<Value<'_>> = chunk.iter().map(Value::from).collect();
-            let sql = format!(
-                "SELECT parent, status, COUNT(*) FROM oos_tasks \
-                 WHERE parent > '' AND execution IN ({of}) GROUP BY parent, status"
-            );
-            let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
-            for row in statement(sql, &values).fetch_all(self.database.pool()).await? {
-                let count = u64::try_from(row.try_get::<i64, _>(2)?).unwrap_or(0);
-                counts.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, count);
-            }
-            let parents: Vec<&String> = counts.keys().collect();
-            let mut tasks = Vec::new();
-            for chunk in chunks(&parents) {
-                let sql = format!(
-                    "SELECT {} FROM oos_tasks WHERE id IN ({}) ORDER BY execution, position, id",
-                    TASK.join(", "),
-                    numbers(1, chunk.len())
-                );
-                let values: Vec<Value<'_>> = chunk.iter().map(|id| Value::from(*id)).collect();
-                for row in statement(sql, &values).fetch_all(self.database.pool()).await? {
-                    tasks.push(task(&row)?);
-                }
-            }
-            loops.extend(
-                tasks.into_iter().map(|task| Looped {
-                    counts: counts.remove(&task.id).unwrap_or_default(),
-                    task,
-                }),
-            );
-        }
-        Ok(loops)
-    }
-
-    /// The tasks of executions that have not ended, in their order, without records and without
-    /// items of looped tasks.
+    /// The tasks of executions that have not ended, in their order, without records, views and items
+    /// of looped tasks.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Refused`.
     pub async fn current_tasks(&self, executions: &[String]) -> Result<Vec<TaskRow>, StoreError> {
         let mut tasks = Vec::new();
+        // A view has all items of a loop.
+        let columns = TASK.map(|column| if column == "view" { "'' AS view" } else { column });
         for chunk in chunks(executions) {
             let sql = format!(
                 "SELECT {} FROM oos_tasks WHERE parent = '' AND ended = 0 AND execution IN ({}) \
                  ORDER BY execution, position, id",
-                TASK.join(", "),
+                columns.join(", "),
                 numbers(1, chunk.len())
             );
             let values: Vec<Value<'_>> = chunk.iter().map(Value::from).collect();
@@ -467,12 +442,13 @@ fn task(row: &AnyRow) -> Result<TaskRow, StoreError> {
         parent: row.try_get(4)?,
         name: row.try_get(5)?,
         action: row.try_get(6)?,
-        status: row.try_get(7)?,
-        position: row.try_get(8)?,
-        created: row.try_get(9)?,
-        ended: row.try_get(10)?,
+        resource: row.try_get(7)?,
+        status: row.try_get(8)?,
+        position: row.try_get(9)?,
+        created: row.try_get(10)?,
+        ended: row.try_get(11)?,
         record: String::new(),
-        view: row.try_get(11)?,
+        view: row.try_get(12)?,
     })
 }
 

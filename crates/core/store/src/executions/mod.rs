@@ -34,8 +34,7 @@ use sqlx::Row;
 pub use self::committer::Committer;
 pub use self::keep::ExecutionChange;
 pub use self::lists::{
-    Depth, ExecutionQuery, ExecutionSort, LogQuery, Logs, Looped, TaskExecutionQuery,
-    TaskExecutionSort,
+    Depth, ExecutionQuery, ExecutionSort, LogQuery, Logs, TaskExecutionQuery, TaskExecutionSort,
 };
 use crate::once::{self, Once};
 use crate::records::{Token, TokenKey};
@@ -109,6 +108,8 @@ pub struct TaskRow {
     pub name: String,
     /// Action, such as `ACS::ExecuteAPI`.
     pub action: String,
+    /// The resource that the item of a loop is, by its identifier; empty: it is none.
+    pub resource: String,
     /// Status.
     pub status: String,
     /// Its place among those of the execution.

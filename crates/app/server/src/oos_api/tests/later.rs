@@ -18,13 +18,14 @@ fn fires() -> Value {
         "every": {"Type": "String", "Default": "1 day"},
         "hidden": {"Type": "String", "Default": "secret word", "NoEcho": true},
     });
-    own["Outputs"] = json!({"said": {"Value": "{{ word }} {{ hidden }}"}});
+    own["Outputs"] = json!({"said": {"Value": "{{ word }} {{ hidden }} {{ oos-secret:hush }}"}});
     own
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trigger_that_waits_takes_other_parameters_for_its_next_firing() {
     let site = Asked::open().await;
+    site.ask("CreateSecretParameter", &[("Name", "hush"), ("Value", "s3cret-text")]).await;
     let id = site.start(&fires(), &[("Parameters", r#"{"word":"old"}"#)]).await;
     let waits = site.until(&id, &["Waiting"]).await;
     assert_eq!(
@@ -72,7 +73,7 @@ async fn a_trigger_that_waits_takes_other_parameters_for_its_next_firing() {
         assert!(std::time::Instant::now() < deadline, "{own}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    assert_eq!(fired["LastTriggerOutputs"], r#"{"said":"new ****"}"#);
+    assert_eq!(fired["LastTriggerOutputs"], r#"{"said":"new **** ****"}"#);
     let children = site.ask("ListExecutions", &[("ParentExecutionId", &id)]).await;
     assert_eq!(children["Executions"][0]["Parameters"]["word"], "new", "{children}");
 
@@ -85,6 +86,40 @@ async fn a_trigger_that_waits_takes_other_parameters_for_its_next_firing() {
     let pairs = [("ExecutionId", plain.as_str()), ("Parameters", r#"{"a":1}"#)];
     let refused = site.refused("UpdateExecution", &pairs).await;
     assert_eq!(refused, (400, "OperationDenied.ExecutionStatus".to_owned()));
+}
+
+/// Faults planted: what a timer can make nothing of, before it fired for the first time; a timer whose
+/// time is in the store.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_takes_no_parameters_that_would_end_it() {
+    let site = Asked::open().await;
+    site.ask("CreateParameter", &[("Name", "zone"), ("Type", "String"), ("Value", "UTC")]).await;
+    for zone in ["UTC", "{{ oos:zone }}"] {
+        let at = json!({
+            "Name": "at", "Action": "ACS::TimerTrigger",
+            "Properties": {"Type": "at", "Expression": "{{ when }}", "EndDate": "2099-01-01",
+                           "TimeZone": zone},
+        });
+        let mut own = template(json!([at, sleep(1)]));
+        own["Parameters"] =
+            json!({"when": {"Type": "String"}, "more": {"Type": "Number", "Default": 1}});
+        let id = site.start(&own, &[("Parameters", r#"{"when":"2098-01-01"}"#)]).await;
+        site.until(&id, &["Waiting"]).await;
+        let give = |parameters| [("ExecutionId", id.as_str()), ("Parameters", parameters)];
+        if zone == "UTC" {
+            let refused = site.refused("UpdateExecution", &give(r#"{"when":"soon"}"#)).await;
+            assert_eq!(refused, (400, "InvalidParameter".to_owned()));
+        }
+        site.ask("UpdateExecution", &give(r#"{"more":2}"#)).await;
+        site.ask("UpdateExecution", &give(r#"{"when":"2098-01-02"}"#)).await;
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while site.execution(&id).await["NextScheduleTime"] != "2098-01-02T00:00:00Z" {
+            assert!(std::time::Instant::now() < deadline, "{}", site.execution(&id).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(site.execution(&id).await["Status"], "Waiting");
+        site.ask("CancelExecution", &[("ExecutionId", &id)]).await;
+    }
 }
 
 /// The template's own duration would outlive the test.
