@@ -291,7 +291,7 @@ fn background(service: &Arc<Service>, config: &Config) -> JoinSet<()> {
             if let Err(error) = shared.images.resume().await {
                 tracing::warn!(%error, "tasks were not looked through");
             }
-            if let Err(error) = shared.oos.engine.resume(false).await {
+            if let Err(error) = shared.oos.engine.resume().await {
                 tracing::warn!(%error, "executions were not looked through");
             }
             if let Err(error) = shared.oos.engine.tidy(RESUME_INTERVAL).await {

@@ -177,6 +177,21 @@ impl Database {
         })
     }
 
+    /// Begin a transaction that only reads, and sees one state of the database throughout.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` where no connection gets free.
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(match self.dialect {
+            // As of its first read.
+            Dialect::Sqlite => self.pool.begin().await?,
+            Dialect::Postgres => {
+                self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?
+            }
+        })
+    }
+
     /// Ask the database for an answer.
     ///
     /// # Errors

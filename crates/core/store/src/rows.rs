@@ -49,6 +49,8 @@ where
 {
     let query = sqlx::query(AssertSqlSafe(sql));
     values.into_iter().fold(query, |query, value| match value {
+        // PostgreSQL takes no such character, and templates and services may write one into a log.
+        Value::Text(text) if text.contains('\0') => query.bind(text.replace('\0', "\u{fffd}")),
         Value::Text(text) => query.bind(*text),
         Value::Number(number) => query.bind(*number),
     })

@@ -252,7 +252,7 @@ async fn what_was_recorded_and_not_begun_begins_with_the_next_round() {
     oos.executions.create(id, spec).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(site.execution(id).await["Status"], "Started", "nobody was told of it");
-    oos.engine.resume(false).await.unwrap();
+    oos.engine.resume().await.unwrap();
     assert_eq!(site.ended(id).await["Status"], "Success");
 }
 

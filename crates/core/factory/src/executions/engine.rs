@@ -88,7 +88,7 @@ enum Next {
     End,
     Ask,
     /// Wait for a message, for this long at most.
-    Wait(Option<Duration>),
+    Wait(Duration),
 }
 
 impl Word {
@@ -106,13 +106,14 @@ impl Word {
         match self {
             Self::Over => Next::End,
             Self::Decided => Next::Ask,
-            Self::Handed => Next::Wait(Some(WATCHDOG)),
-            Self::Waits => Next::Wait(None),
-            Self::Later => Next::Wait(Some(AGAIN)),
-            Self::Failed => Next::Wait(Some(AFTER_FAILURE)),
+            Self::Handed => Next::Wait(WATCHDOG),
+            // A word that was lost, or came too late, is found out then.
+            Self::Waits => Next::Wait(MAX_TIMER),
+            Self::Later => Next::Wait(AGAIN),
+            Self::Failed => Next::Wait(AFTER_FAILURE),
             Self::Until(at) => {
                 let left = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-                Next::Wait(Some(left.min(MAX_TIMER)))
+                Next::Wait(left.min(MAX_TIMER))
             }
         }
     }
@@ -151,14 +152,9 @@ pub(crate) fn orchestrations() -> OrchestrationRegistry {
                 Next::Wait(limit) => limit,
             };
             let message = context.dequeue_event(MAILBOX);
-            word = match limit {
-                None => Word::read(&message.await),
-                Some(limit) => {
-                    match context.select2(message, context.schedule_timer(limit)).await {
-                        Either2::First(text) => Word::read(&text),
-                        Either2::Second(()) => Word::Decided,
-                    }
-                }
+            word = match context.select2(message, context.schedule_timer(limit)).await {
+                Either2::First(text) => Word::read(&text),
+                Either2::Second(()) => Word::Decided,
             };
         }
     };
@@ -218,7 +214,10 @@ impl Engine {
         let none = OrchestrationRegistry::builder().build();
         let runtime = Runtime::start_with_options(journal, activities, none, options).await;
         let engine = Self { inner, runtime };
-        engine.resume(true).await?;
+        for root in engine.inner.executions.take_orphans() {
+            engine.inner.hand_over(&root, None);
+        }
+        engine.resume().await?;
         Ok(engine)
     }
 
@@ -238,25 +237,18 @@ impl Engine {
         }
     }
 
-    /// Drive what nobody drives and no orchestration knows of. `is_start`: also wake what was
-    /// driven by a process that ended.
+    /// Drive what nobody drives and no orchestration waits for, and what was left word that nobody
+    /// took in: the message about it may have been lost.
     ///
     /// # Errors
     ///
     /// Where the database cannot be read.
-    pub async fn resume(&self, is_start: bool) -> Result<()> {
+    pub async fn resume(&self) -> Result<()> {
         let executions = &self.inner.executions;
         for root in executions.records().unheld(executions.owner()).await? {
-            match self.inner.status(&root).await? {
-                OrchestrationStatus::Running { .. } if is_start => self.wake(&root).await,
-                OrchestrationStatus::Running { .. } => {}
-                // There is none, or it broke off, or ended without the execution. The driver does
-                // not need it.
-                OrchestrationStatus::NotFound
-                | OrchestrationStatus::Completed { .. }
-                | OrchestrationStatus::Failed { .. } => {
-                    self.inner.hand_over(&root, None);
-                }
+            // What is driven here looks for its mail by itself.
+            if !self.inner.driven().contains_key(&root) {
+                self.inner.hand_over(&root, None);
             }
         }
         Ok(())
@@ -344,6 +336,20 @@ impl Hands {
         told.map_err(|error| Failure::Records(format!("the journal: {error}")))
     }
 
+    /// Tell the orchestration of an execution, and try again where that fails. In the end its timer
+    /// asks again, or the next round where there is none.
+    async fn tell_again(&self, root: &str, word: Word) {
+        for attempt in 1..=5_u32 {
+            match self.tell(root, word.clone()).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(execution = root, attempt, %error, "the engine is not told");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
     /// Drive an execution until this process has nothing to do for it.
     async fn driven_to(&self, root: &str, held: Option<Held>) -> Result<Drive> {
         let held = match held {
@@ -413,23 +419,15 @@ impl Drop for Turn {
 
 async fn drive(mut turn: Turn, mut held: Option<Held>) {
     let (hands, root) = (Arc::clone(&turn.hands), turn.root.clone());
-    let word = loop {
+    loop {
         let driven = hands.driven_to(&root, held.take()).await;
         let word = hands.word_of(&root, driven).await;
+        // Told before the turn ends: the word of the next driver comes behind this one's.
+        hands.tell_again(&root, word).await;
         if turn.ends() {
-            break word;
-        }
-    };
-    for attempt in 1..=5_u32 {
-        match hands.tell(&root, word.clone()).await {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::warn!(execution = root, attempt, %error, "the engine is not told");
-                tokio::time::sleep(AGAIN).await;
-            }
+            return;
         }
     }
-    // The watchdog of the orchestration asks again, or the next round where there is none.
 }
 
 #[cfg(test)]
@@ -443,10 +441,10 @@ mod tests {
         for (word, next) in [
             (Word::Over, Next::End),
             (Word::Decided, Next::Ask),
-            (Word::Waits, Next::Wait(None)),
-            (Word::Until(second), Next::Wait(Some(Duration::from_secs(1)))),
-            (Word::Until(Timestamp::MIN), Next::Wait(Some(Duration::ZERO))),
-            (Word::Until(Timestamp::MAX), Next::Wait(Some(MAX_TIMER))),
+            (Word::Waits, Next::Wait(MAX_TIMER)),
+            (Word::Until(second), Next::Wait(Duration::from_secs(1))),
+            (Word::Until(Timestamp::MIN), Next::Wait(Duration::ZERO)),
+            (Word::Until(Timestamp::MAX), Next::Wait(MAX_TIMER)),
         ] {
             assert_eq!(Word::read(&word.text()), word);
             assert_eq!(word.next(now), next, "{word:?}");

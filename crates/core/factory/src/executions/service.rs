@@ -14,7 +14,7 @@ use kiln_store::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::caller::{Caller, Library};
 use super::clock::Clock;
@@ -128,7 +128,14 @@ pub(super) struct Inner {
     pub(super) owner: String,
     /// What wakes the drivers of this process, by their roots.
     bells: Mutex<HashMap<String, Arc<Notify>>>,
+    /// Whole runs that are loaded at a time: one may be of hundreds of megabytes.
+    loads: Semaphore,
+    /// What a process of this name was driving when it ended.
+    orphans: Mutex<Vec<String>>,
 }
+
+/// Runs that are loaded at a time.
+const LOADS: usize = 8;
 
 impl Inner {
     fn bells(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
@@ -202,7 +209,7 @@ impl Executions {
         owner: &str,
     ) -> Result<Self> {
         let records = Records::new(database);
-        records.release_of(owner).await?;
+        let orphans = records.release_of(owner).await?;
         let committer = Committer::start(records.clone());
         let inner = Inner {
             records,
@@ -213,6 +220,8 @@ impl Executions {
             settings,
             owner: owner.to_owned(),
             bells: Mutex::default(),
+            loads: Semaphore::new(LOADS),
+            orphans: Mutex::new(orphans),
         };
         let inner = Arc::new(inner);
         upkeep::start(&inner);
@@ -223,6 +232,11 @@ impl Executions {
     #[must_use]
     pub fn records(&self) -> &Records {
         &self.inner.records
+    }
+
+    /// The roots that a process of this name was driving when it ended, once.
+    pub(super) fn take_orphans(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner.orphans.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The name that runs are held under in this process.
@@ -331,6 +345,8 @@ impl Executions {
     }
 
     async fn load(&self, root: &str) -> Result<Run> {
+        // It is never closed.
+        let _permit = self.inner.loads.acquire().await.ok();
         let stored = self.inner.records.load(root, true).await?;
         let stored = stored.ok_or_else(|| Failure::NoExecution(root.to_owned()))?;
         let executions = stored.executions.iter().map(|text| rows::read("execution", text));
@@ -395,9 +411,13 @@ impl Executions {
         token: Option<&(TokenKey, Token)>,
     ) -> Result<Once<()>> {
         let run = self.load(root).await?;
-        if run.root().trigger.is_none() || run.is_over() {
-            let told = "the execution has no trigger that waits".to_owned();
-            return Err(Refused::State(told).into());
+        let told = match &run.root().trigger {
+            Some(firing) if firing.is_firing => "what the trigger started last is still at work",
+            Some(_) if !run.is_over() => "",
+            _ => "the execution has no trigger that waits",
+        };
+        if !told.is_empty() {
+            return Err(Refused::State(told.to_owned()).into());
         }
         self.put_once(root, &Inbox::Fire { content }, token).await
     }

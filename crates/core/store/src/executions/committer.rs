@@ -5,6 +5,7 @@
 //! company: a lone batch is written at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +17,10 @@ const GROUP: usize = 256;
 
 /// Batches that queue at most; who comes later waits to get in.
 const QUEUE: usize = 1024;
+
+/// Waits before a group is written again: what passes (a lock, a server that is started anew) is no
+/// reason to give up what is under way.
+const WAITS_MS: [u64; 6] = [50, 100, 200, 400, 800, 1600];
 
 /// A batch, and who waits for what comes of it.
 struct Waiting {
@@ -72,7 +77,15 @@ async fn work(executions: Executions, mut queue: mpsc::Receiver<Waiting>) {
 
 /// One outcome for each batch.
 async fn write(executions: &Executions, batches: &[Batch]) -> Vec<Result<bool, StoreError>> {
-    match executions.commit(batches).await {
+    let mut outcome = executions.commit(batches).await;
+    for wait in WAITS_MS {
+        if !matches!(outcome, Err(StoreError::Unavailable { .. })) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        outcome = executions.commit(batches).await;
+    }
+    match outcome {
         Ok(held) => held.into_iter().map(Ok).collect(),
         Err(StoreError::Unavailable { source }) => {
             let shared: Arc<dyn std::error::Error + Send + Sync> = source.into();

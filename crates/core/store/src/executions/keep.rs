@@ -68,7 +68,9 @@ impl Executions {
         Ok(Once::Done(()))
     }
 
-    /// The runs that have not ended and that nobody but `owner` holds, oldest first.
+    /// The runs that have not ended, that nobody but `owner` holds, and that no orchestration of the
+    /// journal in this database waits for, or that have something in their inbox all the same; oldest
+    /// first.
     ///
     /// # Errors
     ///
@@ -77,6 +79,10 @@ impl Executions {
         Ok(sqlx::query_scalar(
             "SELECT e.id FROM oos_executions e JOIN oos_runs r ON r.root = e.id \
              WHERE e.depth = 0 AND e.ended = 0 AND (r.until <= $1 OR r.owner = $2) \
+             AND (EXISTS (SELECT 1 FROM oos_inbox b WHERE b.root = e.id) OR NOT EXISTS \
+             (SELECT 1 FROM journal_instances i JOIN journal_executions x \
+             ON x.instance = i.instance AND x.execution = i.execution \
+             WHERE i.instance = e.id AND x.status = 'Running')) \
              ORDER BY e.created, e.id",
         )
         .bind(now())

@@ -8,7 +8,7 @@ use super::{Executions, after, fresh_token, now};
 use crate::once::{self, Once};
 use crate::records::{Token, TokenKey};
 use crate::rows::{Value, statement};
-use crate::{StoreError, Writer};
+use crate::{Dialect, StoreError, Writer};
 
 impl Executions {
     /// Take a run for a time. The answer is the token that each commit names; `None`: another owner
@@ -48,7 +48,17 @@ impl Executions {
     /// `Unavailable`, `Refused`.
     pub async fn renew_of(&self, owner: &str, for_: Duration) -> Result<(), StoreError> {
         let mut writer = self.database.begin().await?;
-        sqlx::query("UPDATE oos_runs SET until = $1 WHERE owner = $2 AND lease <> ''")
+        // Rows are locked in the order of their names, as a commit does it, or the two would wait for
+        // each other.
+        let lock = match self.database.dialect() {
+            Dialect::Postgres => " ORDER BY root FOR UPDATE",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!(
+            "WITH own AS (SELECT root FROM oos_runs WHERE owner = $2 AND lease <> ''{lock}) \
+             UPDATE oos_runs SET until = $1 WHERE root IN (SELECT root FROM own)"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(after(for_))
             .bind(owner)
             .execute(&mut *writer)
@@ -68,16 +78,21 @@ impl Executions {
     }
 
     /// Give back all that an owner holds: for a process that was started again under its name.
-    /// Returns how many runs that were.
+    /// Returns the roots.
     ///
     /// # Errors
     ///
     /// `Unavailable`, `Refused`.
-    pub async fn release_of(&self, owner: &str) -> Result<u64, StoreError> {
+    pub async fn release_of(&self, owner: &str) -> Result<Vec<String>, StoreError> {
         let mut writer = self.database.begin().await?;
-        let n = give_back(&mut writer, "owner = $1 AND owner <> ''", &[owner.into()]).await?;
+        let roots =
+            sqlx::query_scalar("SELECT root FROM oos_runs WHERE owner = $1 AND owner <> ''")
+                .bind(owner)
+                .fetch_all(&mut *writer)
+                .await?;
+        give_back(&mut writer, "owner = $1 AND owner <> ''", &[owner.into()]).await?;
         writer.commit().await?;
-        Ok(n)
+        Ok(roots)
     }
 
     /// Leave word for whoever advances a run. The answer is the item's number, which grows within

@@ -255,8 +255,10 @@ impl Executions {
     ///
     /// `Unavailable`, `Refused`.
     pub async fn load(&self, root: &str, is_live_only: bool) -> Result<Option<Stored>, StoreError> {
-        let pool = self.database.pool();
-        if !self.is_there(root).await? {
+        // A driver may write between two statements: a child without the execution above it.
+        let mut snapshot = self.database.snapshot().await?;
+        let run = sqlx::query("SELECT root FROM oos_runs WHERE root = $1").bind(root);
+        if run.fetch_optional(&mut *snapshot).await?.is_none() {
             return Ok(None);
         }
         let records = |table: &str, order: &str| {
@@ -272,19 +274,20 @@ impl Executions {
         };
         let executions = sqlx::query_scalar(records("oos_executions", "r.depth, r.created, r.id"))
             .bind(root)
-            .fetch_all(pool)
+            .fetch_all(&mut *snapshot)
             .await?;
         let tasks = sqlx::query_scalar(records("oos_tasks", "r.execution, r.position, r.id"))
             .bind(root)
-            .fetch_all(pool)
+            .fetch_all(&mut *snapshot)
             .await?;
         let texts = sqlx::query(
             "SELECT t.digest, t.content FROM oos_run_texts r \
              JOIN oos_texts t ON t.digest = r.digest WHERE r.root = $1",
         )
         .bind(root)
-        .fetch_all(pool)
+        .fetch_all(&mut *snapshot)
         .await?;
+        snapshot.rollback().await?;
         let text = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, row.try_get(1)?));
         let templates = texts.iter().map(text).collect::<Result<_, sqlx::Error>>()?;
         Ok(Some(Stored { executions, tasks, templates }))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::records::{Execution, Firing, Origin, Phase, Status, Waiting};
 use super::scope::get_any_case;
-use super::{Found, Run, Step, TaskRef};
+use super::{Found, Run, Step, TaskRef, kept};
 use crate::template::Action;
 use crate::value::text;
 
@@ -176,6 +176,11 @@ impl Run {
         if self.dirty_executions.iter().any(below) || self.dirty_tasks.iter().any(below) {
             return;
         }
+        let executions = self.executions.values().filter(|own| below(&own.id));
+        let tasks = self.tasks.values().filter(|own| below(&own.id));
+        let sizes = executions.map(kept::of_execution).chain(tasks.map(kept::of_task));
+        let forgotten = sizes.fold(0, usize::saturating_add);
+        self.kept_bytes = self.kept_bytes.saturating_sub(forgotten);
         self.executions.retain(|id, _| !below(id));
         self.tasks.retain(|id, _| !below(id));
         self.latest.retain(|id, _| !below(id));

@@ -262,7 +262,7 @@ async fn the_journal_keeps_the_orchestrations_of_executions_that_have_not_ended(
     assert_eq!(n_gone, 1);
     assert_eq!(site.execution(&ended).await["Status"], "Success", "its record stays");
     // It is not begun anew by the next round.
-    oos.engine.resume(true).await.unwrap();
+    oos.engine.resume().await.unwrap();
     site.ask("NotifyExecution", &[("ExecutionId", &waits), ("NotifyType", "Approve")]).await;
     assert_eq!(site.ended(&waits).await["Status"], "Success");
 }
