@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, size};
 use crate::template::{Parameter, Template, Type};
-use crate::value::{equal, kind, text};
+use crate::value::{TOO_DEEP, equal, is_too_deep, kind, text};
 
 /// Steps that matching a pattern may go back. A pattern comes with the template.
 const MAX_BACKTRACKS: usize = 200_000;
@@ -70,6 +70,9 @@ pub fn resolve(
         }
         match defaults.value(parameter).and_then(|value| {
             check(parameter, &value)?;
+            if is_too_deep(&value) {
+                return Err(ParameterError::of(parameter, format!("is {TOO_DEEP}")));
+            }
             if parameter.no_echo && n_texts(&value) > MAX_SECRETS {
                 let told = format!("has more than {MAX_SECRETS} texts that are not to be shown");
                 return Err(ParameterError::of(parameter, told));
@@ -106,11 +109,24 @@ pub fn localized(value: &Value) -> Option<String> {
     }
 }
 
+/// Items of a list and allowed values that are compared, each with each.
+const MAX_PAIRS: usize = 1_000_000;
+
+/// Bytes of a compiled pattern.
+const MAX_PROGRAM: usize = 1 << 20;
+
+/// Whether two words are short enough to ask how like they are.
+fn is_compared(a: &str, b: &str) -> bool {
+    const MOST: usize = 64;
+    a.len() <= MOST && b.len() <= MOST
+}
+
 fn unknown(template: &Template, name: &str) -> ParameterError {
     let near = |parameter: &&Parameter| {
         strsim::jaro_winkler(&parameter.name.to_lowercase(), &name.to_lowercase())
     };
-    let closest = template.parameters.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+    let parameters = template.parameters.iter().filter(|own| is_compared(name, &own.name));
+    let closest = parameters.max_by(|a, b| near(a).total_cmp(&near(b)));
     let help = closest
         .filter(|parameter| near(parameter) > 0.8)
         .map(|parameter| format!("did you mean `{}`?", parameter.name));
@@ -298,6 +314,10 @@ fn allowed(parameter: &Parameter, value: &Value) -> Result<(), String> {
         (Type::List, Value::Array(items)) => items.as_slice(),
         _ => std::slice::from_ref(value),
     };
+    if items.len().saturating_mul(allowed.len()) > MAX_PAIRS {
+        let (n, m) = (items.len(), allowed.len());
+        return Err(format!("has {n} items, too many to look for among {m} allowed values"));
+    }
     let Some(refused) = items.iter().find(|item| !is_allowed(item)) else { return Ok(()) };
     let refused = text(refused).into_owned();
     let listed: Vec<_> = allowed.iter().take(20).map(|value| text(value).into_owned()).collect();
@@ -305,6 +325,7 @@ fn allowed(parameter: &Parameter, value: &Value) -> Result<(), String> {
     let near = |name: &&String| strsim::jaro_winkler(name, &refused);
     let hint = listed
         .iter()
+        .filter(|name| is_compared(name, &refused))
         .max_by(|a, b| near(a).total_cmp(&near(b)))
         .filter(|name| near(name) > 0.8)
         .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
@@ -327,6 +348,8 @@ fn check_text(parameter: &Parameter, text: &str) -> Result<(), String> {
     let Some(pattern) = &parameter.allowed_pattern else { return Ok(()) };
     let whole = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
         .backtrack_limit(MAX_BACKTRACKS)
+        .delegate_size_limit(MAX_PROGRAM)
+        .delegate_dfa_size_limit(MAX_PROGRAM)
         .build()
         .map_err(|error| format!("has a pattern that is no regular expression: {error}"))?;
     match whole.is_match(text) {

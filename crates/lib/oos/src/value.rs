@@ -59,6 +59,26 @@ impl io::Write for Capped {
     }
 }
 
+/// Levels of lists and maps that a value may have. What is stored is read again by a reader that
+/// goes 128 deep.
+const MAX_DEPTH: usize = 100;
+
+/// How a value is that [`is_too_deep`].
+pub const TOO_DEEP: &str = "nested deeper than 100 levels";
+
+/// Whether a value has more levels of lists and maps than can be kept.
+#[must_use]
+pub fn is_too_deep(value: &Value) -> bool {
+    fn is_deeper(value: &Value, than: usize) -> bool {
+        match value {
+            Value::Array(items) => than == 0 || items.iter().any(|own| is_deeper(own, than - 1)),
+            Value::Object(map) => than == 0 || map.values().any(|own| is_deeper(own, than - 1)),
+            _ => false,
+        }
+    }
+    is_deeper(value, MAX_DEPTH)
+}
+
 /// Whether two values are the same to a template: `Fn::Equals`, DesiredValues, AllowedValues.
 ///
 /// Numbers compare by value (1 is 1.0), 64-bit integers without rounding; the keys of a map have

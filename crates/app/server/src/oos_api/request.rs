@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kiln_ecs::error::ApiError;
 use kiln_ecs::params::from_params;
+use kiln_oos::value::{TOO_DEEP, is_too_deep};
 use kiln_store::PageOf;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -43,6 +44,9 @@ pub(super) fn needed<'a>(name: &str, value: Option<&'a String>) -> Result<&'a st
 pub(super) fn object(name: &str, text: Option<&String>) -> Result<Map<String, Value>, ApiError> {
     let Some(text) = text else { return Ok(Map::new()) };
     match serde_json::from_str(text) {
+        Ok(Value::Object(map)) if map.values().any(is_too_deep) => {
+            Err(ApiError::invalid_parameter(name, &format!("It is {TOO_DEEP}.")))
+        }
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(ApiError::invalid_parameter(name, "A JSON object is expected.")),
         Err(error) => {

@@ -8,6 +8,7 @@ use kiln_oos::parameters::ParameterError;
 use kiln_oos::run::{
     Context, Event, Found, Loaded, LogEntry, NotRenewed, Notice, Refused, Run, Settings, Start,
 };
+use kiln_oos::value::is_too_deep;
 use kiln_store::{
     Committer, Database, ExecutionQuery, Executions as Records, Listing, LogQuery, LogRow, Once,
     StoreError, TaskExecutionQuery, Token, TokenKey,
@@ -412,6 +413,7 @@ impl Executions {
     ) -> Result<Once<()>> {
         let run = self.load(root).await?;
         let told = match &run.root().trigger {
+            Some(_) if is_too_deep(&content) => "the event is nested too deep",
             Some(firing) if firing.is_firing => "what the trigger started last is still at work",
             Some(_) if !run.is_over() => "",
             _ => "the execution has no trigger that waits",

@@ -17,6 +17,12 @@ const MAX_BYTES: usize = 16 << 20;
 /// Bytes that are copied for the price of one step of a script.
 const BYTES_A_STEP: usize = 256;
 
+/// What a value costs, however small: conditions may double at each name.
+const STEPS_A_VALUE: usize = 16;
+
+/// Bytes of a script that are read for the price of one of its steps.
+const BYTES_OF_SCRIPT_A_STEP: usize = 64;
+
 /// Conditions that name conditions.
 const MAX_CONDITIONS: u32 = 32;
 
@@ -288,6 +294,14 @@ impl<'a> Evaluator<'a> {
         input: &Value,
         stopped: &RefCell<Option<EvalError>>,
     ) -> Result<Vec<Value>, String> {
+        if let Some(work) = self.scope.work()
+            && let Err(error) =
+                work.spend(u64::try_from(script.len() / BYTES_OF_SCRIPT_A_STEP).unwrap_or(u64::MAX))
+        {
+            let told = error.to_string();
+            stopped.replace(Some(error));
+            return Err(told);
+        }
         let filter = jq::compile(script).map_err(|error| error.to_string())?;
         let outcome = match self.scope.work() {
             Some(work) => work.run(&filter, input),
@@ -309,7 +323,8 @@ impl<'a> Evaluator<'a> {
         let n_bytes = self.n_bytes.get().saturating_add(own);
         self.n_bytes.set(n_bytes);
         if let Some(work) = self.scope.work() {
-            work.spend(u64::try_from(own / BYTES_A_STEP).unwrap_or(u64::MAX))?;
+            let steps = own.saturating_div(BYTES_A_STEP).saturating_add(STEPS_A_VALUE);
+            work.spend(u64::try_from(steps).unwrap_or(u64::MAX))?;
         }
         if n_bytes > MAX_BYTES { Err(EvalError::TooLarge) } else { Ok(value) }
     }

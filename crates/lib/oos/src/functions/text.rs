@@ -52,6 +52,10 @@ pub(super) fn replace(call: Call<'_>) -> Result<Value, FunctionError> {
         let why = format!("has more than the limit of {MAX_REPLACEMENTS} keys");
         return Err(call.failed(&replacements.place, why));
     }
+    // Each key goes over the whole text.
+    if map.len().saturating_mul(text.len()) > call.limits.bytes.saturating_mul(16) {
+        return Err(call.too_long());
+    }
     for (old, new) in &*map {
         let new = replacements.entry(old, new).text()?;
         if old.is_empty() {

@@ -1,6 +1,7 @@
 //! Child executions: templates by name or written inside a task, cloud product actions, and the
 //! turns of `ACS::Loop`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -127,6 +128,14 @@ impl Run {
             Origin::Trigger(_) => given.clone(),
             _ => parameters::resolve(&found.template.template, given, &pseudo).map_err(told)?,
         };
+        let given_by_task = match origin {
+            Origin::Trigger(_) => BTreeSet::new(),
+            _ => {
+                let declared =
+                    given.keys().filter_map(|name| found.template.template.parameter(name));
+                declared.map(|parameter| parameter.name.clone()).collect()
+            }
+        };
         let hidden = found.template.template.parameters.iter().filter(|own| own.no_echo);
         self.check_secrets(hidden.filter_map(|own| parameters.get(&own.name)))
             .map_err(|error| format!("Parameters: {error}"))?;
@@ -156,7 +165,8 @@ impl Run {
             next: None,
             trigger: None,
             ending: None,
-            secrets: std::collections::BTreeSet::new(),
+            given: given_by_task,
+            secrets: BTreeSet::new(),
         };
         self.keep_bytes(0, super::kept::of_execution(&execution))
             .map_err(|error| format!("Parameters: {error}"))?;
@@ -212,7 +222,8 @@ impl Run {
             next: None,
             trigger: None,
             ending: None,
-            secrets: std::collections::BTreeSet::new(),
+            given: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             ..parent.clone()
         };
         if turn.depth > self.settings.max_depth {

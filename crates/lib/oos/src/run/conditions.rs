@@ -6,6 +6,7 @@ use super::records::Phase;
 use super::scope::TaskScope;
 use super::{Command, Run, Step};
 use crate::expr::{EvalError, Evaluator, Expr};
+use crate::value::{TOO_DEEP, is_too_deep};
 
 /// What came of a condition.
 pub(super) enum Held {
@@ -48,6 +49,7 @@ impl Run {
         let Some(scope) = self.scope_of(id) else { return Worked::Later };
         let evaluator = Evaluator::new(&scope);
         match evaluator.value(expr) {
+            Ok(value) if is_too_deep(&value) => Worked::Wrong(format!("the value is {TOO_DEEP}")),
             Ok(value) => Worked::Value(value),
             Err(EvalError::NeedsStore { name, secret }) => {
                 self.read(id, name, secret);

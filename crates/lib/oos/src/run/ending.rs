@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::kept::of_map;
-use super::records::{Ending, Origin, Phase, Read, Status};
+use super::records::{Ending, Origin, Read, Status};
 use super::scope::TaskScope;
-use super::shown::secrets_in;
+use super::shown::{cut, secrets_in};
 use super::{Command, Run};
 use crate::expr::{EvalError, Evaluator};
 use crate::template::Type;
+use crate::value::{TOO_DEEP, is_too_deep};
 
 /// What stands behind the identifier of an execution in what is asked for its outputs: a child has
 /// the identifier of the task execution that it came from.
@@ -50,7 +51,8 @@ impl Run {
         for task in self.active_in(id) {
             self.abandon(&task);
         }
-        let ending = Ending { status, message: message.to_owned(), read: Vec::new() };
+        let message = cut(message.to_owned());
+        let ending = Ending { status, message, read: Vec::new() };
         self.try_to_end(id, ending);
     }
 
@@ -166,12 +168,9 @@ impl Run {
         if let Some(child) = self.tasks.get(id).and_then(|task| task.child.clone()) {
             self.end_at_once(&child);
         }
-        if !self.active.remove(id) {
+        if !self.let_go(id) {
             return;
         }
-        self.serials.remove(id);
-        self.partial.remove(id);
-        self.phase(id, Phase::Idle);
         let now = self.now;
         self.change(id, |task| {
             if !task.status.is_final() {
@@ -182,7 +181,7 @@ impl Run {
     }
 
     /// End the child of a task execution that is given up, without asking for anything.
-    fn end_at_once(&mut self, id: &str) {
+    pub(super) fn end_at_once(&mut self, id: &str) {
         if self.executions.get(id).is_none_or(|execution| execution.status.is_final()) {
             return;
         }
@@ -221,6 +220,9 @@ impl Run {
                 }
                 Err(_) => Value::Null,
             };
+            if is_too_deep(&value) {
+                return Outputs::TooLarge(format!("Outputs.{} is {TOO_DEEP}", output.name));
+            }
             let value = match (output.kind, value) {
                 (Type::List, Value::Array(items)) => Value::Array(items),
                 (Type::List, other) => Value::Array(vec![other]),

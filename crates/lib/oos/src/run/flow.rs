@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::kept::of_map;
 use super::records::{Mode, Origin, Phase, SafetyCheck, Status, TaskRun, Waiting};
 use super::scope::TaskScope;
+use super::shown::{cut, quoted};
 use super::{Run, Step, is_high_risk};
 use crate::template::{Action, Next};
 
@@ -147,14 +148,25 @@ impl Run {
         Ok(())
     }
 
-    /// End a task execution.
-    pub(super) fn finish(&mut self, id: &str, status: Status, message: &str) {
+    /// A task execution is no longer under way. Whether it was.
+    pub(super) fn let_go(&mut self, id: &str) -> bool {
         if !self.active.remove(id) {
-            return;
+            return false;
         }
         self.serials.remove(id);
         self.partial.remove(id);
         self.phase(id, Phase::Idle);
+        true
+    }
+
+    /// End a task execution.
+    pub(super) fn finish(&mut self, id: &str, status: Status, message: &str) {
+        if !self.let_go(id) {
+            return;
+        }
+        // It may quote a value, and is copied to each execution above.
+        let message = cut(message.to_owned());
+        let message = message.as_str();
         let now = self.now;
         self.change(id, |task| {
             task.status = status;
@@ -165,7 +177,7 @@ impl Run {
         let (execution, name) = (task.execution.clone(), task.name.clone());
         let item = match &task.item {
             Some(item) if task.parent.is_some() => {
-                format!(" for the item {}", crate::value::text(item))
+                format!(" for the item {}", quoted(item))
             }
             _ => String::new(),
         };

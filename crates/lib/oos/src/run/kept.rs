@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Run;
+use super::rate::Plan;
 use super::records::{Execution, TaskRun};
 use crate::expr::size;
 
@@ -16,10 +17,18 @@ pub(super) fn of_execution(execution: &Execution) -> usize {
 /// Bytes of the values that a task execution keeps.
 pub(super) fn of_task(task: &TaskRun) -> usize {
     let values = [&task.properties, &task.result, &task.item];
-    let items = task.plan.iter().flat_map(|plan| &plan.items);
-    let values = values.into_iter().flatten().chain(items).map(size);
+    let plan = task.plan.as_ref().map(of_plan);
+    let values = values.into_iter().flatten().map(size).chain(plan);
     let maps = of_map(&task.outputs).saturating_add(of_map(&task.given));
     values.fold(maps, usize::saturating_add)
+}
+
+/// Bytes of the values that a loop keeps.
+pub(super) fn of_plan(plan: &Plan) -> usize {
+    /// Of a batch: two numbers, and as much again.
+    const BATCH: usize = 16;
+    let items = plan.items.iter().map(size).fold(size(&plan.rate), usize::saturating_add);
+    items.saturating_add(plan.batches.len().saturating_mul(BATCH))
 }
 
 pub(super) fn of_map(map: &Map<String, Value>) -> usize {

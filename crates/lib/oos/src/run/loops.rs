@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::conditions::Worked;
-use super::kept::of_map;
+use super::kept::{of_map, of_plan};
 use super::rate::{Counts, Plan};
 use super::records::{Mode, Phase, Status, Waiting};
+use super::shown::quoted;
 use super::{Run, Step, TaskRef};
 use crate::expr::size;
 use crate::functions::{self, Function, Limits};
-use crate::value::{kind, text};
+use crate::value::kind;
 
 /// One more item has ended, or begun again, as `status`.
 pub(super) fn count(counts: &mut Counts, status: Status) {
@@ -46,7 +47,7 @@ impl Run {
         };
         match self.plan(id, items, &rate) {
             Ok(plan) => {
-                let new = plan.items.iter().map(size).fold(0, usize::saturating_add);
+                let new = of_plan(&plan);
                 if let Err(error) = self.keep_bytes(0, new) {
                     return self.fail(id, &format!("Loop.Items: {error}"));
                 }
@@ -105,7 +106,9 @@ impl Run {
         let is_cancelling = self.is_cancelling(&task.execution);
         let Some(plan) = &task.plan else { return };
         let (counts, n_items) = (plan.counts, plan.n_items());
-        if is_cancelling || plan.is_broken() || counts.started >= n_items {
+        // An item that was rejected ends the loop, which then counts as cancelled.
+        let is_stopped = plan.is_broken() || counts.cancelled > 0;
+        if is_cancelling || is_stopped || counts.started >= n_items {
             if counts.running == 0 {
                 self.end_loop(id, is_cancelling);
             }
@@ -200,7 +203,7 @@ impl Run {
         if plan.is_broken() {
             let first = self.items_of(id).find(|item| item.status == Status::Failed);
             let why = first.map_or_else(String::new, |item| {
-                let shown = item.item.as_ref().map(|item| text(item).into_owned());
+                let shown = item.item.as_ref().map(quoted);
                 format!(", the first one `{}`: {}", shown.unwrap_or_default(), item.message)
             });
             let message = format!("{} of {} items failed{why}", counts.failed, plan.n_items());

@@ -234,6 +234,7 @@ impl Run {
             next: None,
             trigger: None,
             ending: None,
+            given: BTreeSet::new(),
             secrets: BTreeSet::new(),
         };
         run.kept_bytes = kept::of_execution(&execution);

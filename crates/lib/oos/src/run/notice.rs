@@ -7,6 +7,7 @@ use super::records::{Mode, Phase, Status, Waiting};
 use super::scope::get_any_case;
 use super::{Run, Step};
 use crate::template::{Action, Next, Task};
+use crate::value::{TOO_DEEP, is_too_deep};
 
 /// What somebody decided about an execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,9 @@ impl Run {
                     _ if properties.len() > MAX_GIVEN => {
                         refused(&format!("it is given more than {MAX_GIVEN} properties"))
                     }
+                    _ if properties.values().any(is_too_deep) => {
+                        refused(&format!("a property that it is given is {TOO_DEEP}"))
+                    }
                     (Some(task), _) if !properties.is_empty() && !takes_properties(task) => {
                         let action = task.action.name();
                         refused(&format!("{action} takes no properties from outside"))
@@ -213,6 +217,9 @@ impl Run {
             }
             NoticeKind::CancelTask => {
                 for id in self.active_in(&execution) {
+                    if let Some(child) = self.tasks.get(&id).and_then(|task| task.child.clone()) {
+                        self.end_at_once(&child);
+                    }
                     self.finish(&id, Status::Cancelled, "");
                 }
             }

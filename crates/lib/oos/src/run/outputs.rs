@@ -8,10 +8,20 @@ use super::records::Status;
 use crate::expr::{EvalError, Work, size};
 use crate::jq;
 use crate::template::{Action, Type};
-use crate::value::text;
+use crate::value::{TOO_DEEP, is_too_deep, text};
 
 /// Bytes of a task's outputs that are kept. They are stored, and go into later calls.
 const MAX_BYTES: usize = 4 << 20;
+
+/// What an output of a type is, of what its selector found.
+pub(super) fn typed(kind: Type, mut results: Vec<Value>) -> Value {
+    match (kind, results.len()) {
+        (Type::List, _) => Value::Array(results),
+        (_, 0) => Value::Null,
+        (_, 1) => results.remove(0),
+        _ => Value::Array(results),
+    }
+}
 
 impl Run {
     /// The task execution got `result`: work its outputs out, and end it well.
@@ -33,6 +43,9 @@ impl Run {
             self.log(&execution, Some(id), format!("outputs: {}", Value::Object(outputs.clone())));
         }
         let result = self.is_looked_into(id).then(|| result.clone());
+        if result.as_ref().is_some_and(is_too_deep) {
+            return Err(format!("the answer is {TOO_DEEP}"));
+        }
         let old = self.tasks.get(id).map_or(0, |task| {
             of_map(&task.outputs).saturating_add(task.result.as_ref().map_or(0, size))
         });
@@ -72,17 +85,15 @@ impl Run {
                 error => format!("the output {}: {error}", output.name),
             })?;
             let script = text(&selector);
-            let (mut results, error) = select(&self.work, &script, result)
+            let (results, error) = select(&self.work, &script, result)
                 .map_err(|error| format!("the output {}: {error}", output.name))?;
             if let Some(error) = error {
                 warnings.push(format!("the output {}: {error}", output.name));
             }
-            let value = match (output.kind, results.len()) {
-                (Type::List, _) => Value::Array(results),
-                (_, 0) => Value::Null,
-                (_, 1) => results.remove(0),
-                _ => Value::Array(results),
-            };
+            let value = typed(output.kind, results);
+            if is_too_deep(&value) {
+                return Err(format!("the output {} is {TOO_DEEP}", output.name));
+            }
             n_bytes = n_bytes.saturating_add(size(&value));
             if n_bytes > MAX_BYTES {
                 return Err(format!("the outputs are larger than {MAX_BYTES} bytes"));
@@ -109,6 +120,7 @@ impl Run {
                     (Type::List, other) => Value::Array(vec![other]),
                     (_, value) => value,
                 };
+                let value = if is_too_deep(&value) { Value::Null } else { value };
                 outputs.insert(output.name.clone(), value);
             }
         }

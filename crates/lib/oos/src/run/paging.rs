@@ -13,10 +13,29 @@ const MAX_BYTES: usize = 16 << 20;
 
 /// The request for the page after `body`. None where there is none, where the operation changes
 /// something, or where the template asked for one page itself.
-pub(super) fn next(request: &Request, body: &Value, n_pages: u32) -> Option<Request> {
+///
+/// # Errors
+///
+/// Where there were too many pages: what is left out would be missing, and nobody would know.
+pub(super) fn next(
+    request: &Request,
+    body: &Value,
+    n_pages: u32,
+) -> Result<Option<Request>, String> {
+    let next = after(request, body);
+    if next.is_some() && n_pages >= MAX_PAGES {
+        return Err(format!(
+            "{} has more than {MAX_PAGES} pages: ask for larger ones (PageSize, MaxResults) or for less",
+            request.api
+        ));
+    }
+    Ok(next)
+}
+
+fn after(request: &Request, body: &Value) -> Option<Request> {
     let api = request.api.to_ascii_lowercase();
     let reads = ["describe", "list", "get", "query", "search"];
-    if n_pages >= MAX_PAGES || !reads.iter().any(|word| api.starts_with(word)) {
+    if !reads.iter().any(|word| api.starts_with(word)) {
         return None;
     }
     let given = |name: &str| get_any_case(&request.parameters, name).is_some();
@@ -40,11 +59,16 @@ pub(super) fn next(request: &Request, body: &Value, n_pages: u32) -> Option<Requ
 }
 
 /// The first page with the items of `more` added, and `more` itself, which says what comes next.
-pub(super) fn join(mut first: Value, more: Value) -> (Value, Value) {
-    if crate::expr::size(&first).saturating_add(crate::expr::size(&more)) <= MAX_BYTES {
-        extend(&mut first, &more, 2);
+///
+/// # Errors
+///
+/// Where they would be too large together.
+pub(super) fn join(mut first: Value, more: Value) -> Result<(Value, Value), String> {
+    if crate::expr::size(&first).saturating_add(crate::expr::size(&more)) > MAX_BYTES {
+        return Err(format!("the pages are larger than {MAX_BYTES} bytes together: ask for less"));
     }
-    (first, more)
+    extend(&mut first, &more, 2);
+    Ok((first, more))
 }
 
 /// Add the lists of `more` to those at the same places, `depth` maps deep at most: deeper lists
@@ -101,7 +125,7 @@ mod tests {
         let page =
             |n: u64| json!({"TotalCount": 3, "PageNumber": n, "PageSize": 2, "I": {"X": [1]}});
         let next_page = |api: &str, parameters: Value, body: &Value| {
-            next(&request(api, parameters), body, 1).map(|next| next.parameters)
+            next(&request(api, parameters), body, 1).unwrap().map(|next| next.parameters)
         };
         let asked = next_page("DescribeX", json!({"A": 1}), &page(1)).unwrap();
         assert_eq!(Value::Object(asked), json!({"A": 1, "PageNumber": 2, "PageSize": 2}));
@@ -120,7 +144,7 @@ mod tests {
         let first = json!({"N": 1, "I": {"X": [{"tags": [1]}]}, "L": [1]});
         let more = json!({"N": 2, "I": {"X": [{"tags": [2]}]}, "L": [2]});
         assert_eq!(
-            join(first, more).0,
+            join(first, more).unwrap().0,
             json!({"N": 1, "I": {"X": [{"tags": [1]}, {"tags": [2]}]}, "L": [1, 2]})
         );
     }

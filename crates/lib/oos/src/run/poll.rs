@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::actions::required;
 use super::kept::of_map;
-use super::outputs::select;
+use super::outputs::{select, typed};
 use super::records::{Phase, Status, Waiting};
 use super::request::{ApiError, Request, Roa};
 use super::scope::get_any_case;
+use super::shown::quoted;
 use super::{Command, Run, TaskRef, paging};
 use crate::expr::Work;
 use crate::template::Action;
@@ -118,6 +119,9 @@ impl Run {
         let Some(task) = self.tasks.get(id) else { return };
         let Some(here) = self.task_of(task) else { return };
         let execution = task.execution.clone();
+        if result.is_ok() && task.n_passing > 0 {
+            self.change(id, |task| task.n_passing = 0);
+        }
         if self.is_cancelling(&execution) {
             // What was made is known to whoever cleans up.
             if let Ok(body) = &result {
@@ -140,6 +144,10 @@ impl Run {
             return false;
         }
         let wait_s = 1_u32 << n_passing;
+        // It begins with the first page again.
+        if matches!(self.partial.get(id), Some(Partial::Pages { .. })) {
+            self.partial.remove(id);
+        }
         self.change(id, |task| {
             task.n_passing = n_passing + 1;
             task.last_error = Some(error.to_string());
@@ -166,7 +174,10 @@ impl Run {
             }
         };
         let (body, n_pages) = match self.partial.remove(id) {
-            Some(Partial::Pages { body: first, n_pages }) => (paging::join(first, body), n_pages),
+            Some(Partial::Pages { body: first, n_pages }) => match paging::join(first, body) {
+                Ok(joined) => (joined, n_pages),
+                Err(error) => return self.fail(id, &error),
+            },
             _ => ((body.clone(), body), 1),
         };
         let (whole, last) = body;
@@ -177,11 +188,18 @@ impl Run {
         };
         let is_paged = get_any_case(&properties, "AutoPaging")
             .is_none_or(|value| crate::functions::truth(value).unwrap_or(true));
-        if is_paged && let Some(next) = paging::next(&request, &last, n_pages) {
-            self.keep_partial(id, Partial::Pages { body: whole, n_pages: n_pages + 1 });
-            return self.send(id, next);
+        let next = match is_paged {
+            true => paging::next(&request, &last, n_pages),
+            false => Ok(None),
+        };
+        match next {
+            Ok(Some(next)) => {
+                self.keep_partial(id, Partial::Pages { body: whole, n_pages: n_pages + 1 });
+                self.send(id, next);
+            }
+            Ok(None) => self.succeed(id, &whole),
+            Err(error) => self.fail(id, &error),
         }
-        self.succeed(id, &whole);
     }
 
     fn looked(&mut self, id: &str, here: &TaskRef, result: Result<Value, ApiError>) {
@@ -202,7 +220,7 @@ impl Run {
         if verdict.is_wanted {
             return self.succeed(id, &body);
         }
-        let shown = text(&verdict.value).into_owned();
+        let shown = quoted(&verdict.value);
         let found = match &error {
             Some(error) => format!("the answer is {error}"),
             None if verdict.value.is_null() => "nothing is selected".to_owned(),
@@ -239,10 +257,10 @@ impl Run {
                 let value = scope.value(&output.selector).ok();
                 let results =
                     value.and_then(|script| select(&self.work, &text(&script), body).ok());
-                if let Some(mut results) = results.map(|(results, _)| results)
+                if let Some((results, _)) = results
                     && !results.is_empty()
                 {
-                    outputs.insert(output.name.clone(), results.remove(0));
+                    outputs.insert(output.name.clone(), typed(output.kind, results));
                 }
             }
         }

@@ -155,21 +155,27 @@ fn share(name: &str, value: &Value, n: u32, least: u32) -> Result<u32, String> {
             if !(0.0..=100.0).contains(&percent) {
                 return Err(refused());
             }
-            let count = (percent * f64::from(n) / 100.0).ceil();
-            (0..=n).find(|n| f64::from(*n) >= count).unwrap_or(n)
+            whole((percent * f64::from(n) / 100.0).ceil(), n)
         }
         None => match text.parse::<f64>() {
-            Ok(count) if count >= 0.0 && count.fract() == 0.0 => {
-                if count >= f64::from(u32::MAX) {
-                    u32::MAX
-                } else {
-                    text.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)
-                }
-            }
+            Ok(count) if count >= 0.0 && count.fract() == 0.0 => whole(count, u32::MAX),
             _ => return Err(refused()),
         },
     };
     Ok(count.max(least))
+}
+
+/// A whole number, or `most` where that is less: the smallest that is not below it.
+fn whole(number: f64, most: u32) -> u32 {
+    let (mut least, mut most) = (0, most);
+    while least < most {
+        let middle = least + (most - least) / 2;
+        match f64::from(middle) >= number {
+            true => most = middle,
+            false => least = middle + 1,
+        }
+    }
+    least
 }
 
 /// Batches of given sizes, each taken at once. What the sizes leave over is a last batch.
@@ -177,6 +183,9 @@ fn sized(sizes: &[Value], n: u32) -> Result<Vec<Batch>, String> {
     let mut left = n;
     let mut batches = Vec::new();
     for size in sizes {
+        if left == 0 {
+            break;
+        }
         let size = share("Concurrency", size, n, 0)?.min(left);
         if size > 0 {
             batches.push(Batch { size, concurrency: size });

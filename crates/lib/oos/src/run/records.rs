@@ -197,6 +197,10 @@ pub struct Execution {
     /// How it ends, as soon as what its outputs need was read.
     #[serde(default)]
     pub ending: Option<Ending>,
+    /// Of a child that a task started: the parameters that it was given. They are values of a run, and
+    /// what looks like a reference in them, from an answer perhaps, is none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub given: BTreeSet<String>,
     /// Texts of encrypted parameters that were read, while it has not ended: what is shown of a run
     /// that is loaded again is masked by them. Only the root has them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

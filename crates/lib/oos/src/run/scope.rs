@@ -97,6 +97,10 @@ pub(super) struct TaskScope<'a> {
     pub(super) at: Timestamp,
 }
 
+const fn is_of_store(target: &Target) -> bool {
+    matches!(target, Target::Store { .. } | Target::Pseudo(_))
+}
+
 impl<'a> TaskScope<'a> {
     pub(super) fn new(
         run: &'a Run,
@@ -128,14 +132,26 @@ impl<'a> TaskScope<'a> {
         let loaded = self.run.templates.get(&owner.template).ok_or_else(unknown)?;
         let parameter = loaded.template.parameter(name).ok_or_else(unknown)?;
         let value = owner.parameters.get(&parameter.name).cloned().unwrap_or_default();
-        self.expand(value)
+        // A default that is made of what was given may have it inside.
+        let is_made_of_others = || {
+            let default = parameter.default.as_ref();
+            default.is_some_and(|own| !own.references().iter().all(|own| is_of_store(&own.target)))
+        };
+        let is_value = matches!(owner.origin, Origin::Task(_))
+            && (owner.given.contains(&parameter.name) || is_made_of_others());
+        if is_value { Ok(value) } else { self.expand(value) }
     }
 
-    /// A value that was given, with what it names of the parameter store put in.
+    /// A value that was given by people, with what it names of the parameter store put in.
     fn expand(&self, value: Value) -> Result<Value, EvalError> {
         match value {
             Value::String(text) if text.contains("{{") => {
                 Evaluator::new(self).value(&store_references(&text))
+            }
+            Value::Array(items) => items.into_iter().map(|item| self.expand(item)).collect(),
+            Value::Object(map) => {
+                let entries = map.into_iter().map(|(key, own)| Ok((key, self.expand(own)?)));
+                Ok(Value::Object(entries.collect::<Result<_, EvalError>>()?))
             }
             other => Ok(other),
         }

@@ -74,8 +74,18 @@ impl Run {
     }
 }
 
+/// A value as a message quotes it: of a long one the beginning.
+pub(super) fn quoted(value: &Value) -> String {
+    const MOST: usize = 200;
+    let text = text(value);
+    match text.len() > MOST {
+        true => format!("{}…", cut_to(&text, MOST)),
+        false => text.into_owned(),
+    }
+}
+
 /// Log messages are for people.
-fn cut(mut message: String) -> String {
+pub(super) fn cut(mut message: String) -> String {
     const MOST: usize = 4096;
     if message.len() > MOST {
         message.truncate(cut_to(&message, MOST).len());

@@ -187,17 +187,19 @@ impl Run {
                 }
             }
             let done = requests.pop_front();
-            // A page that was asked for counts as any other request.
-            let n_pages = u32::try_from(found.len() / 10).unwrap_or(u32::MAX);
-            if let Some(next) = done.and_then(|done| next_page(done, &body, n_pages)) {
-                requests.push_front(next);
+            // Pages may be short, and a loop takes no more items than twice as many.
+            let n_pages = u32::try_from(found.len() / 100).unwrap_or(u32::MAX);
+            match done.map_or(Ok(None), |done| next_page(done, &body, n_pages)) {
+                Ok(Some(next)) => requests.push_front(next),
+                Ok(None) => {}
+                Err(error) => return self.fail(id, &error),
             }
         }
         self.next_target(id);
     }
 }
 
-fn next_page(mut done: Request, body: &Value, n_pages: u32) -> Option<Request> {
+fn next_page(mut done: Request, body: &Value, n_pages: u32) -> Result<Option<Request>, String> {
     done.parameters.shift_remove("PageNumber");
     done.parameters.shift_remove("NextToken");
     super::paging::next(&done, body, n_pages)
