@@ -2,14 +2,17 @@
 //! gives, and a task that has the selector ends and gives the same.
 #![no_main]
 
+#[path = "../../crates/lib/oos/tests/start/mod.rs"]
+mod start;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kiln_oos::jq::{Budget, Kind, compile, selector};
-use kiln_oos::run::{
-    Command, Context, Event, Loaded, Mode, Run, SafetyCheck, Settings, Start, Status,
-};
+use kiln_oos::run::{Command, Event, Loaded, Run, Settings, Status};
 use serde_json::{Map, Value, json};
+
+use self::start::start;
 
 /// A run of one call that is answered with `answer`.
 fn outputs(selector: &str, answer: &Value) -> (Status, Map<String, Value>) {
@@ -22,22 +25,7 @@ fn outputs(selector: &str, answer: &Value) -> (Status, Map<String, Value>) {
         "Outputs": {"x": {"Type": "List", "Value": "{{ a.x }}"}},
     });
     let loaded = Arc::new(Loaded::new(&text.to_string()).expect("a sound template"));
-    let context = Context {
-        region: "r".to_owned(),
-        account: "1".to_owned(),
-        user: "u".to_owned(),
-        mode: Mode::Automatic,
-        loop_mode: None,
-        safety_check: SafetyCheck::Skip,
-    };
-    let start = Start {
-        id: "exec-00000000000000000000".to_owned(),
-        template: loaded,
-        template_name: String::new(),
-        template_version: String::new(),
-        parameters: Map::new(),
-        context,
-    };
+    let start = start("exec-00000000000000000000", loaded);
     let now = Timestamp::UNIX_EPOCH;
     let settings = Settings { max_work: 20_000, ..Settings::default() };
     let mut run = Run::new(start, settings, now).expect("no parameters");

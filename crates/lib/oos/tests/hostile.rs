@@ -1,15 +1,17 @@
 //! Templates that would run for ever, or fill the memory: each ends soon, within a bound on what is
 //! kept, and says which task and which part of it went too far.
 
+mod start;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kiln_oos::run::{
-    Command, Context, Event, Found, Loaded, Mode, Run, SafetyCheck, Settings, Start, Status,
-};
+use kiln_oos::run::{Command, Event, Found, Loaded, Run, Settings, Start, Status};
 use serde_json::{Map, Value, json};
+
+use self::start::start;
 
 /// Far above what a sound machine needs without optimisation, far below for ever.
 const TOO_LONG: Duration = Duration::from_secs(120);
@@ -36,21 +38,10 @@ fn run(template: &Value, settings: Settings) -> Ended {
 
 fn run_text(text: &str, settings: Settings) -> Ended {
     let loaded = Arc::new(Loaded::new(text).unwrap_or_else(|error| panic!("{error}\n{text}")));
-    let context = Context {
-        region: "r".to_owned(),
-        account: "1".to_owned(),
-        user: "u".to_owned(),
-        mode: Mode::Automatic,
-        loop_mode: None,
-        safety_check: SafetyCheck::Skip,
-    };
     let start = Start {
-        id: "exec-00000000000000000000".to_owned(),
-        template: Arc::clone(&loaded),
         template_name: "self".to_owned(),
         template_version: "v1".to_owned(),
-        parameters: Map::new(),
-        context,
+        ..start("exec-00000000000000000000", Arc::clone(&loaded))
     };
     let begun = Instant::now();
     let mut now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();

@@ -9,11 +9,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kiln_oos::run::{
-    Command, Context, Event, Loaded, Mode, Run, SafetyCheck, Settings, Start, Status,
-};
+use kiln_oos::run::{Command, Event, Loaded, Run, Settings, Status};
+use random::start::start;
 use random::{Kills, ROOT, Random, play, seeds};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 #[test]
 fn runs_end_in_any_order_of_answers() {
@@ -55,21 +54,7 @@ fn the_steps_of_a_long_loop_stay_small() {
     }]});
     assert_eq!(items.len(), 10_000);
     let mut now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
-    let start = Start {
-        id: ROOT.to_owned(),
-        template: Arc::new(Loaded::new(&text.to_string()).unwrap()),
-        template_name: String::new(),
-        template_version: String::new(),
-        parameters: Map::new(),
-        context: Context {
-            region: "r".to_owned(),
-            account: "1".to_owned(),
-            user: "u".to_owned(),
-            mode: Mode::Automatic,
-            loop_mode: None,
-            safety_check: SafetyCheck::Skip,
-        },
-    };
+    let start = start(ROOT, Arc::new(Loaded::new(&text.to_string()).unwrap()));
     let mut run = Run::new(start, Settings::default(), now).unwrap();
     let mut commands: VecDeque<_> = run.advance(now, Event::Begin).into();
     let (mut most_at_once, mut most_changed, mut n_answers) = (0, 0, 0);

@@ -1,15 +1,18 @@
 //! What runs get wrong easily, each planted: answers that look like references, pages that fail, calls
 //! that end while the run is cancelled, values that cannot be kept.
 
+mod start;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kiln_oos::run::{
-    ApiError, Command, Context, Event, Loaded, Mode, Notice, NoticeKind, Run, SafetyCheck,
-    Settings, Start, Status,
+    ApiError, Command, Event, Loaded, Notice, NoticeKind, Run, Settings, Start, Status,
 };
 use serde_json::{Value, json};
+
+use self::start::start;
 
 const ROOT: &str = "exec-00000000000000000000";
 
@@ -28,22 +31,9 @@ impl Played {
     }
 
     fn within(settings: Settings, template: &Value, parameters: &Value) -> Self {
-        let context = Context {
-            region: "r".to_owned(),
-            account: "1".to_owned(),
-            user: "u".to_owned(),
-            mode: Mode::Automatic,
-            loop_mode: None,
-            safety_check: SafetyCheck::Skip,
-        };
-        let start = Start {
-            id: ROOT.to_owned(),
-            template: Arc::new(Loaded::new(&template.to_string()).unwrap()),
-            template_name: String::new(),
-            template_version: String::new(),
-            parameters: parameters.as_object().unwrap().clone(),
-            context,
-        };
+        let loaded = Arc::new(Loaded::new(&template.to_string()).unwrap());
+        let parameters = parameters.as_object().unwrap().clone();
+        let start = Start { parameters, ..start(ROOT, loaded) };
         let now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         let mut run = Run::new(start, settings, now).unwrap();
         let commands = run.advance(now, Event::Begin).into();

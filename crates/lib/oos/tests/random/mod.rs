@@ -3,17 +3,22 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+#[path = "../start/mod.rs"]
+pub(crate) mod start;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use kiln_oos::run::{
-    ApiError, Command, Context, Event, Execution, Loaded, LoopMode, Mode, Notice, NoticeKind,
-    Phase, Request, Run, SafetyCheck, Settings, Start, Status, TaskRun, Waiting,
+    ApiError, Command, Event, Execution, Loaded, Notice, NoticeKind, Phase, Request, Run, Settings,
+    Status, TaskRun, Waiting,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
+
+use self::start::start;
 
 /// Numbers that follow from a seed.
 pub(crate) struct Random(pub(crate) u64);
@@ -240,22 +245,8 @@ pub(crate) const ROOT: &str = "exec-00000000000000000000";
 /// without it they are answered in their order. With `cancels`, somebody may cancel it.
 pub(crate) fn play(seed: u64, text: &str, kills: Kills, mut order: Option<Random>) -> End {
     let mut now: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
-    let context = Context {
-        region: "r".to_owned(),
-        account: "1".to_owned(),
-        user: "u".to_owned(),
-        mode: Mode::Automatic,
-        loop_mode: None::<LoopMode>,
-        safety_check: SafetyCheck::Skip,
-    };
-    let start = Start {
-        id: ROOT.to_owned(),
-        template: Arc::new(Loaded::new(text).unwrap_or_else(|error| panic!("{error}\n{text}"))),
-        template_name: String::new(),
-        template_version: String::new(),
-        parameters: Map::new(),
-        context,
-    };
+    let loaded = Loaded::new(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let start = start(ROOT, Arc::new(loaded));
     let mut world = World { seed, ..World::default() };
     let mut stored = Stored::default();
     let mut run = Run::new(start, Settings::default(), now).unwrap();
