@@ -54,6 +54,7 @@ pub const MAX_SCRIPT: usize = 64 << 10;
 pub struct Filter {
     script: Script,
     plain: Option<Plain>,
+    n_bytes: usize,
 }
 
 impl fmt::Debug for Filter {
@@ -162,9 +163,10 @@ pub fn compile(script: &str) -> Result<Filter, JqError> {
         let message = format!("a script of {} bytes is longer than {MAX_SCRIPT}", script.len());
         return Err(JqError { kind: Kind::Exhausted, at: None, message });
     }
+    let n_bytes = script.len();
     let script = parse::parse(script)?;
     let plain = Plain::of(&script.main);
-    Ok(Filter { script, plain })
+    Ok(Filter { script, plain, n_bytes })
 }
 
 /// The program of a `ValueSelector` or `PropertySelector`: a path may be written without its first
@@ -174,6 +176,12 @@ pub fn selector(text: &str) -> Cow<'_, str> {
 }
 
 impl Filter {
+    /// Bytes of the script's text.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
     /// Run the script on an input. Never panics, and ends within the budget.
     pub fn run(&self, input: &Value, budget: Budget) -> Outcome {
         match &self.plain {

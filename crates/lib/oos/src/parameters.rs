@@ -7,7 +7,7 @@ use fancy_regex::RegexBuilder;
 use serde_json::{Map, Number, Value};
 
 use crate::expr::{EvalError, Evaluator, Expr, Pseudo, Scope, Target, Work, size};
-use crate::template::{Parameter, Template, Type};
+use crate::template::{Parameter, Template, Type, did_you_mean};
 use crate::value::{TOO_DEEP, equal, is_too_deep, kind, text};
 
 /// Steps that matching a pattern may go back. A pattern comes with the template.
@@ -115,21 +115,8 @@ const MAX_PAIRS: usize = 1_000_000;
 /// Bytes of a compiled pattern.
 const MAX_PROGRAM: usize = 1 << 20;
 
-/// Whether two words are short enough to ask how like they are.
-fn is_compared(a: &str, b: &str) -> bool {
-    const MOST: usize = 64;
-    a.len() <= MOST && b.len() <= MOST
-}
-
 fn unknown(template: &Template, name: &str) -> ParameterError {
-    let near = |parameter: &&Parameter| {
-        strsim::jaro_winkler(&parameter.name.to_lowercase(), &name.to_lowercase())
-    };
-    let parameters = template.parameters.iter().filter(|own| is_compared(name, &own.name));
-    let closest = parameters.max_by(|a, b| near(a).total_cmp(&near(b)));
-    let help = closest
-        .filter(|parameter| near(parameter) > 0.8)
-        .map(|parameter| format!("did you mean `{}`?", parameter.name));
+    let help = did_you_mean(name, template.parameters.iter().map(|own| own.name.as_str()));
     let message = "is not one of the template".to_owned();
     ParameterError { name: name.to_owned(), message, help }
 }
@@ -322,13 +309,8 @@ fn allowed(parameter: &Parameter, value: &Value) -> Result<(), String> {
     let refused = text(refused).into_owned();
     let listed: Vec<_> = allowed.iter().take(20).map(|value| text(value).into_owned()).collect();
     let more = if allowed.len() > listed.len() { ", …" } else { "" };
-    let near = |name: &&String| strsim::jaro_winkler(name, &refused);
-    let hint = listed
-        .iter()
-        .filter(|name| is_compared(name, &refused))
-        .max_by(|a, b| near(a).total_cmp(&near(b)))
-        .filter(|name| near(name) > 0.8)
-        .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+    let hint = did_you_mean(&refused, listed.iter().map(String::as_str));
+    let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
     let listed = listed.join(", ");
     Err(format!("is `{}`, and may be one of {listed}{more}{hint}", short(&refused)))
 }

@@ -118,6 +118,7 @@ impl Work {
     ///
     /// Where nothing is left, or that was too little.
     pub fn run(&self, filter: &jq::Filter, input: &Value) -> Result<Outcome, EvalError> {
+        self.spend(u64::try_from(filter.n_bytes() / BYTES_OF_SCRIPT_A_STEP).unwrap_or(u64::MAX))?;
         let (left, reserve) = (get(&self.left), get(&self.reserve));
         let own = Budget::default();
         let steps = if left > 0 { left.min(own.steps) } else { reserve.min(Self::FEW) };
@@ -294,14 +295,6 @@ impl<'a> Evaluator<'a> {
         input: &Value,
         stopped: &RefCell<Option<EvalError>>,
     ) -> Result<Vec<Value>, String> {
-        if let Some(work) = self.scope.work()
-            && let Err(error) =
-                work.spend(u64::try_from(script.len() / BYTES_OF_SCRIPT_A_STEP).unwrap_or(u64::MAX))
-        {
-            let told = error.to_string();
-            stopped.replace(Some(error));
-            return Err(told);
-        }
         let filter = jq::compile(script).map_err(|error| error.to_string())?;
         let outcome = match self.scope.work() {
             Some(work) => work.run(&filter, input),

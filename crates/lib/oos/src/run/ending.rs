@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::kept::of_map;
+use super::outputs::of_kind;
 use super::records::{Ending, Origin, Read, Status};
 use super::scope::TaskScope;
 use super::shown::{cut, secrets_in};
 use super::{Command, Run};
 use crate::expr::{EvalError, Evaluator};
-use crate::template::Type;
 use crate::value::{TOO_DEEP, is_too_deep};
 
 /// What stands behind the identifier of an execution in what is asked for its outputs: a child has
@@ -165,9 +165,7 @@ impl Run {
 
     /// Give a task execution of an execution that ends up: nobody waits for it any more.
     fn abandon(&mut self, id: &str) {
-        if let Some(child) = self.tasks.get(id).and_then(|task| task.child.clone()) {
-            self.end_at_once(&child);
-        }
+        self.end_child_of(id);
         if !self.let_go(id) {
             return;
         }
@@ -180,8 +178,15 @@ impl Run {
         });
     }
 
-    /// End the child of a task execution that is given up, without asking for anything.
-    pub(super) fn end_at_once(&mut self, id: &str) {
+    /// End the child of a task execution that is given up, if it has one.
+    pub(super) fn end_child_of(&mut self, id: &str) {
+        if let Some(child) = self.tasks.get(id).and_then(|task| task.child.clone()) {
+            self.end_at_once(&child);
+        }
+    }
+
+    /// End a child without asking for anything.
+    fn end_at_once(&mut self, id: &str) {
         if self.executions.get(id).is_none_or(|execution| execution.status.is_final()) {
             return;
         }
@@ -223,12 +228,7 @@ impl Run {
             if is_too_deep(&value) {
                 return Outputs::TooLarge(format!("Outputs.{} is {TOO_DEEP}", output.name));
             }
-            let value = match (output.kind, value) {
-                (Type::List, Value::Array(items)) => Value::Array(items),
-                (Type::List, other) => Value::Array(vec![other]),
-                (_, value) => value,
-            };
-            outputs.insert(output.name.clone(), value);
+            outputs.insert(output.name.clone(), of_kind(output.kind, value));
         }
         match self.keep_bytes(0, of_map(&outputs)) {
             Ok(()) => Outputs::Known(outputs),

@@ -217,9 +217,7 @@ impl Run {
             }
             NoticeKind::CancelTask => {
                 for id in self.active_in(&execution) {
-                    if let Some(child) = self.tasks.get(&id).and_then(|task| task.child.clone()) {
-                        self.end_at_once(&child);
-                    }
+                    self.end_child_of(&id);
                     self.finish(&id, Status::Cancelled, "");
                 }
             }

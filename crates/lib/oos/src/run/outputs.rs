@@ -13,6 +13,15 @@ use crate::value::{TOO_DEEP, is_too_deep, text};
 /// Bytes of a task's outputs that are kept. They are stored, and go into later calls.
 const MAX_BYTES: usize = 4 << 20;
 
+/// The value of an output of a type.
+pub(super) fn of_kind(kind: Type, value: Value) -> Value {
+    match (kind, value) {
+        (Type::List, Value::Array(items)) => Value::Array(items),
+        (Type::List, other) => Value::Array(vec![other]),
+        (_, value) => value,
+    }
+}
+
 /// What an output of a type is, of what its selector found.
 pub(super) fn typed(kind: Type, mut results: Vec<Value>) -> Value {
     match (kind, results.len()) {
@@ -115,11 +124,7 @@ impl Run {
                 super::scope::TaskScope::new(self, execution, task.item.as_ref(), task.created);
             for output in &here.outputs {
                 let value = scope.value(&output.selector).unwrap_or_default();
-                let value = match (output.kind, value) {
-                    (Type::List, Value::Array(items)) => Value::Array(items),
-                    (Type::List, other) => Value::Array(vec![other]),
-                    (_, value) => value,
-                };
+                let value = of_kind(output.kind, value);
                 let value = if is_too_deep(&value) { Value::Null } else { value };
                 outputs.insert(output.name.clone(), value);
             }
