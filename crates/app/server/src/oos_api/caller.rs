@@ -14,7 +14,7 @@ use kiln_ecs::answer::Format;
 use kiln_ecs::error::{ApiError as Refusal, new_request_id};
 use kiln_ecs::sign::AuthError;
 use kiln_factory::executions::{
-    Caller, Later, RpcCaller, Web, has_path, interrupted, only_reads, wire,
+    Caller, Later, RpcCaller, Web, has_path, interrupted, is_repeatable, wire,
 };
 use kiln_oos::run::{ApiError, HttpAnswer, HttpRequest, Request};
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl InProcess {
             };
         };
         let takes_token = wire::takes_token(&request.service, name);
-        if request.is_repeated && !only_reads(name) && !takes_token {
+        if request.is_repeated && !is_repeatable(request) {
             return Err(interrupted(request));
         }
         let state = service.accounts.now();

@@ -51,14 +51,19 @@ impl Asked {
 
     /// The execution once it is in one of these states.
     async fn until(&self, id: &str, states: &[&str]) -> Value {
+        let is = |own: &Value| states.contains(&own["Status"].as_str().unwrap());
+        self.until_it(id, &format!("{states:?}"), is).await
+    }
+
+    /// The execution once it is `what`.
+    async fn until_it(&self, id: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let deadline = std::time::Instant::now() + Duration::from_secs(30);
         loop {
             let execution = self.execution(id).await;
-            let status = execution["Status"].as_str().unwrap();
-            if states.contains(&status) {
+            if is(&execution) {
                 return execution;
             }
-            assert!(std::time::Instant::now() < deadline, "not {states:?}: {execution}");
+            assert!(std::time::Instant::now() < deadline, "not {what}: {execution}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use kiln_oos::run::{ApiError, Found, HttpAnswer, HttpRequest, Request};
 use serde_json::Value;
 
+use super::wire;
+
 /// A future of a trait object.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -56,6 +58,15 @@ const READS: [&str; 6] = ["describe", "list", "get", "query", "search", "check"]
 pub fn only_reads(api: &str) -> bool {
     let api = api.to_ascii_lowercase();
     READS.iter().any(|word| api.starts_with(word))
+}
+
+/// Whether a call may be made twice with the effect of one: it reads, or it takes a token.
+#[must_use]
+pub fn is_repeatable(request: &Request) -> bool {
+    match &request.roa {
+        Some(roa) => ["GET", "HEAD"].contains(&roa.method.as_str()),
+        None => only_reads(&request.api) || wire::takes_token(&request.service, &request.api),
+    }
 }
 
 /// The answer to a call of which nobody knows whether it was made.

@@ -17,7 +17,7 @@ mod upkeep;
 mod view;
 pub mod wire;
 
-pub use self::caller::{Caller, Later, Library, has_path, interrupted, only_reads};
+pub use self::caller::{Caller, Later, Library, has_path, interrupted, is_repeatable, only_reads};
 pub use self::clock::Clock;
 pub use self::driver::{Drive, Watch};
 pub use self::engine::Engine;

@@ -9,7 +9,7 @@ use kiln_oos::run::{ApiError, HttpAnswer, HttpRequest, Request, Roa};
 use kiln_oos::value::text;
 use serde_json::Value;
 
-use super::caller::{Caller, Later, interrupted, only_reads};
+use super::caller::{Caller, Later, interrupted, is_repeatable};
 use super::wire;
 
 /// How long an HTTP request of a template may take.
@@ -162,14 +162,6 @@ fn rpc(request: &Request) -> Vec<(String, String)> {
         pairs.push(("ClientToken".to_owned(), request.token.clone()));
     }
     pairs
-}
-
-/// Whether a call may be made twice with the effect of one.
-fn is_repeatable(request: &Request) -> bool {
-    match &request.roa {
-        Some(roa) => ["GET", "HEAD"].contains(&roa.method.as_str()),
-        None => only_reads(&request.api) || wire::takes_token(&request.service, &request.api),
-    }
 }
 
 /// The call of an operation with a path, whose parameters are those of the query as they are named.

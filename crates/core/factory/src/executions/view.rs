@@ -155,11 +155,10 @@ impl ExecutionView {
             category,
             is_parent: run.has_children(&execution.id),
             targets,
-            trigger: execution.trigger.clone().map(|firing| Firing {
-                last_message: text(&firing.last_message),
-                last_outputs: masked(&firing.last_outputs),
-                ..firing
-            }),
+            trigger: execution
+                .trigger
+                .clone()
+                .map(|firing| Firing { last_message: text(&firing.last_message), ..firing }),
             created: execution.created,
             updated: execution.updated,
             ended: execution.ended,

@@ -50,29 +50,16 @@ async fn a_trigger_that_waits_takes_other_parameters_for_its_next_firing() {
     ];
     site.ask("UpdateExecution", &other).await;
     site.ask("UpdateExecution", &other).await;
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
-    let renewed = loop {
-        let own = site.execution(&id).await;
-        if own["Parameters"]["word"] == "new" && own["NextScheduleTime"] != next {
-            break own;
-        }
-        assert!(std::time::Instant::now() < deadline, "{own}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let is_new =
+        |own: &Value| own["Parameters"]["word"] == "new" && own["NextScheduleTime"] != next;
+    let renewed = site.until_it(&id, "renewed", is_new).await;
     assert_eq!(
         (&renewed["Status"], &renewed["Parameters"]["every"]),
         (&json!("Waiting"), &json!("2 days"))
     );
     let fire = [("ExecutionId", id.as_str()), ("Type", "Timer"), ("RegionId", "cn-a")];
     site.ask("TriggerExecution", &fire).await;
-    let fired = loop {
-        let own = site.execution(&id).await;
-        if own["LastTriggerStatus"] == "Success" {
-            break own;
-        }
-        assert!(std::time::Instant::now() < deadline, "{own}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let fired = site.until_it(&id, "fired", |own| own["LastTriggerStatus"] == "Success").await;
     assert_eq!(fired["LastTriggerOutputs"], r#"{"said":"new **** ****"}"#);
     let children = site.ask("ListExecutions", &[("ParentExecutionId", &id)]).await;
     assert_eq!(children["Executions"][0]["Parameters"]["word"], "new", "{children}");
@@ -112,12 +99,8 @@ async fn a_timer_takes_no_parameters_that_would_end_it() {
         }
         site.ask("UpdateExecution", &give(r#"{"more":2}"#)).await;
         site.ask("UpdateExecution", &give(r#"{"when":"2098-01-02"}"#)).await;
-        let deadline = std::time::Instant::now() + Duration::from_secs(30);
-        while site.execution(&id).await["NextScheduleTime"] != "2098-01-02T00:00:00Z" {
-            assert!(std::time::Instant::now() < deadline, "{}", site.execution(&id).await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert_eq!(site.execution(&id).await["Status"], "Waiting");
+        let is_later = |own: &Value| own["NextScheduleTime"] == "2098-01-02T00:00:00Z";
+        assert_eq!(site.until_it(&id, "set anew", is_later).await["Status"], "Waiting");
         site.ask("CancelExecution", &[("ExecutionId", &id)]).await;
     }
 }
