@@ -11,7 +11,7 @@ use kiln_server::{Config, LogFormat};
 
 use crate::output;
 
-/// Serve the ECS image API and the OSS API
+/// Serve the ECS image API, the OOS API and the OSS API
 ///
 /// Official SDKs and tools work against it unchanged: point them at the address. Without a
 /// configuration it makes an account with one access key in the state folder, prints the key once,

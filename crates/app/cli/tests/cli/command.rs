@@ -20,7 +20,7 @@ fn no_arguments_show_the_help() {
       repair       Mend what `kiln check` finds in a Linux image, without running anything of it
       boot         Boot an image in QEMU and tell how far it comes
       convert      Write the disk of an image as a new image, in another format or packed anew
-      serve        Serve the ECS image API and the OSS API
+      serve        Serve the ECS image API, the OOS API and the OSS API
       gc           Delete stored disks that no image has any more
       images       Manage the images of an endpoint of the ECS image API
       template     Validate, describe and draw OOS templates
